@@ -1,0 +1,37 @@
+//! The verbs, a file each. Every one of them returns its result as text, ready to be printed.
+
+mod backup;
+mod backups;
+mod rekey;
+mod restore;
+mod show;
+mod verify;
+
+use clap::Subcommand;
+use strongroom_dataplane::Result;
+
+use crate::args::Cli;
+
+/// What can be asked for.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Backup(backup::BackupArgs),
+    Backups(backups::BackupsArgs),
+    Show(show::ShowArgs),
+    Restore(restore::RestoreArgs),
+    Verify(verify::VerifyArgs),
+    Rekey(rekey::RekeyArgs),
+}
+
+/// Does what was asked for.
+pub(crate) async fn run(cli: Cli) -> Result<String> {
+    let json = cli.json;
+    match cli.command {
+        Command::Backup(args) => args.run(json).await,
+        Command::Backups(args) => args.run(json).await,
+        Command::Show(args) => args.run(json).await,
+        Command::Restore(args) => args.run(json).await,
+        Command::Verify(args) => args.run(json).await,
+        Command::Rekey(args) => args.run(json).await,
+    }
+}

@@ -1,0 +1,8 @@
+//! The program as its users meet it: arguments in, text, JSON and exit codes out.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
+
+mod listing;
+mod stopping;
+mod support;
+mod usage;

@@ -1,0 +1,138 @@
+//! The commit: definitions, segment lists and contents first, the manifest last.
+//!
+//! Order matters. When the manifest is written, every pack and every other object of the backup is
+//! already durable, so that the one small write decides between no backup and a complete one.
+
+use jiff::Timestamp;
+use strongroom_format::BackupId;
+use strongroom_format::contents::{Contents, ListRef};
+use strongroom_format::key::DataKey;
+use strongroom_format::layout::ObjectKey;
+use strongroom_format::manifest::{
+    BackupType, DatabaseSummary, Manifest, Omission, Source, Targets,
+};
+use strongroom_format::piece::{self, PieceInfo, PieceWriter};
+use strongroom_format::segment::{SegmentList, place};
+
+use super::DatabaseJob;
+use crate::store::Store;
+use crate::{Error, Result, failpoint};
+
+/// The zstd level of what is not rows.
+const LEVEL: i32 = 3;
+
+/// Writes the schema object of the job's database, as `pg_dump` makes it.
+pub(super) async fn write_schema(job: &DatabaseJob<'_>, snapshot: &str) -> Result<PieceInfo> {
+    let object = ObjectKey::Schema(job.id, job.number);
+    let path = object.path();
+    let unsealed = |error| Error::stored(&path, error);
+    let mut stored = Vec::new();
+    let mut writer = PieceWriter::new(LEVEL, job.key.cloned()).map_err(unsealed)?;
+    writer.start(&path, &mut stored).map_err(unsealed)?;
+    // In SQL_ASCII nobody knows what the bytes mean, so nothing can be converted.
+    let encoding = if job.row.encoding == "SQL_ASCII" { "SQL_ASCII" } else { "UTF8" };
+    let (server, name) = (&job.options.from, &job.row.name);
+    job.cluster
+        .pg_dump
+        .schema(server, name, encoding, snapshot, async |run: &[u8]| {
+            writer.write(run, &mut stored).map_err(unsealed)
+        })
+        .await?;
+    let info = writer.finish(&mut stored).map_err(unsealed)?;
+    failpoint::pass("backup.before-schema")?;
+    job.store.put(&object, stored).await?;
+    failpoint::pass("backup.after-schema")?;
+    Ok(info)
+}
+
+/// What the manifest says beyond the contents.
+pub(super) struct Commit<'a> {
+    pub(super) id: BackupId,
+    pub(super) store: &'a Store,
+    pub(super) key: Option<&'a DataKey>,
+    pub(super) key_id: Option<String>,
+    pub(super) targets: Targets,
+    pub(super) source: Source,
+    pub(super) omissions: Vec<Omission>,
+}
+
+impl Commit<'_> {
+    /// Writes everything that is left to write. `lists` go with the data of each database.
+    pub(super) async fn write(
+        self,
+        mut contents: Contents,
+        lists: Vec<Vec<Option<SegmentList>>>,
+    ) -> Result<Manifest> {
+        let lists = self.encode_lists(&mut contents, lists)?;
+        let segment_lists_bytes = lists.len() as u64;
+        failpoint::pass("backup.before-segment-lists")?;
+        self.store.put(&ObjectKey::Segments(self.id), lists).await?;
+        let object = ObjectKey::Contents(self.id);
+        let path = object.path();
+        let (stored, info) = piece::encode(&contents.encode(), &path, LEVEL, self.key)
+            .map_err(|error| Error::stored(&path, error))?;
+        failpoint::pass("backup.before-contents")?;
+        self.store.put(&object, stored).await?;
+        let manifest = self.manifest(&contents, info, segment_lists_bytes);
+        failpoint::pass("backup.before-manifest")?;
+        self.store.put(&ObjectKey::Manifest(self.id), manifest.encode(self.key)).await?;
+        failpoint::pass("backup.after-manifest")?;
+        Ok(manifest)
+    }
+
+    /// The segment lists as one object; each table's data gets to know where its list lies.
+    fn encode_lists(
+        &self,
+        contents: &mut Contents,
+        lists: Vec<Vec<Option<SegmentList>>>,
+    ) -> Result<Vec<u8>> {
+        let path = ObjectKey::Segments(self.id).path();
+        let mut object = Vec::new();
+        for (database, lists) in contents.databases.iter_mut().zip(lists) {
+            let tables = database.tables.iter_mut().map(|table| &mut table.data);
+            for (data, list) in tables.chain(&mut database.large_object_data).zip(lists) {
+                let Some(list) = list else { continue };
+                let offset = object.len() as u64;
+                let place = place(&path, offset);
+                let (stored, piece) = piece::encode(&list.encode(), &place, LEVEL, self.key)
+                    .map_err(|error| Error::stored(&path, error))?;
+                object.extend(stored);
+                data.list = Some(ListRef { offset, piece });
+            }
+        }
+        Ok(object)
+    }
+
+    fn manifest(&self, contents: &Contents, info: PieceInfo, segment_lists_bytes: u64) -> Manifest {
+        let databases: Vec<DatabaseSummary> = contents
+            .databases
+            .iter()
+            .map(|database| DatabaseSummary {
+                name: database.name.clone(),
+                tables: database.tables.len() as u64,
+                rows: database.rows(),
+                size_bytes: database.size_bytes(),
+            })
+            .collect();
+        let schemas: u64 = contents.databases.iter().map(|d| d.schema.stored_bytes).sum();
+        let packs: u64 = contents.packs.iter().map(|pack| pack.stored_bytes).sum();
+        Manifest {
+            id: self.id,
+            kind: BackupType::Full,
+            parent: None,
+            targets: self.targets.clone(),
+            source: self.source.clone(),
+            data_from: self.id.time(),
+            finished_at: Timestamp::now(),
+            size_bytes: databases.iter().map(|database| database.size_bytes).sum(),
+            stored_bytes: packs + schemas + segment_lists_bytes + info.stored_bytes,
+            rows: databases.iter().map(|database| database.rows).sum(),
+            databases,
+            omissions: self.omissions.clone(),
+            contents: info,
+            segment_lists_bytes,
+            key_id: self.key_id.clone(),
+            written_by: concat!("strongroom ", env!("CARGO_PKG_VERSION")).to_owned(),
+        }
+    }
+}

@@ -1,0 +1,370 @@
+//! Taking a backup: plan, copy, commit.
+//!
+//! ```text
+//! resolve targets -> claim an id -> per database: read point, copy, definitions -> commit
+//!                                                  (read_point)  (copy)            (commit)
+//! ```
+//!
+//! Crash cases. Nothing that a backup writes is ever overwritten by another one: ids are claimed
+//! with put-if-absent, packs have random names. Until the manifest is written there is no backup:
+//! whatever else lies in its folder is remains, which an orderly failure removes and a later prune
+//! sweeps. Once it is written, everything that it names is durable.
+
+mod commit;
+mod copy;
+mod read_point;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use strongroom_format::contents::{Contents, Database};
+use strongroom_format::key::{DataKey, EncryptionInfo, Secret};
+use strongroom_format::layout::ObjectKey;
+use strongroom_format::manifest::{Manifest, Omission, Source, Targets};
+use strongroom_format::{BackupId, FORMAT_VERSION};
+use tokio_util::sync::CancellationToken;
+
+use crate::error::bail;
+use crate::names::TableName;
+use crate::postgres::catalog::{self, DatabaseRow};
+use crate::postgres::connect::Client;
+use crate::postgres::dump::PgDump;
+use crate::postgres::server::Server;
+use crate::progress::Progress;
+use crate::store::{Packs, Store};
+use crate::{Error, Kind, Result, failpoint};
+
+/// The oldest server that is read.
+const OLDEST_SERVER: u32 = 130000;
+/// How often a read point is taken anew when definitions change under it.
+const ATTEMPTS: u32 = 5;
+
+/// What to back up, from where, into what.
+#[derive(Clone, Debug)]
+pub struct BackupOptions {
+    /// The cluster.
+    pub from: Server,
+    /// These databases only.
+    pub databases: Vec<String>,
+    /// These tables only.
+    pub tables: Vec<TableName>,
+    /// Connections that copy rows.
+    pub workers: usize,
+    /// Encrypts the backup.
+    pub secret: Option<Secret>,
+    /// The zstd level.
+    pub level: i32,
+    /// The longest that a database's read point may be held.
+    pub read_point_limit: Duration,
+}
+
+/// Takes a backup. On an error or a cancel, what it wrote is removed.
+pub async fn run(
+    options: &BackupOptions,
+    store: &Store,
+    progress: &Progress,
+    cancel: &CancellationToken,
+) -> Result<Manifest> {
+    let source = SourceCluster::open(options).await?;
+    failpoint::pass("backup.before-claim")?;
+    let id = claim(store).await?;
+    let taken = async {
+        failpoint::pass("backup.after-claim")?;
+        take(id, source, options, store, progress, cancel).await
+    };
+    match taken.await {
+        Ok(manifest) => {
+            failpoint::pass("backup.before-release")?;
+            store.delete(&ObjectKey::Started(id).path()).await?;
+            Ok(manifest)
+        }
+        Err(error) => {
+            progress.step("removing what the failed backup wrote");
+            if let Err(second) = remove_remains(id, store).await {
+                progress.note(format!("some of it could not be removed: {second}"));
+            }
+            Err(error)
+        }
+    }
+}
+
+/// The cluster to read, with the targets resolved to what it has.
+struct SourceCluster {
+    client: Client,
+    pg_dump: PgDump,
+    source: Source,
+    targets: Targets,
+    databases: Vec<DatabaseRow>,
+    omissions: Vec<Omission>,
+}
+
+impl SourceCluster {
+    async fn open(options: &BackupOptions) -> Result<Self> {
+        if options.workers == 0 {
+            bail!(Usage, "--workers is 0; at least one connection is needed");
+        }
+        if !options.databases.is_empty() && !options.tables.is_empty() {
+            bail!(Usage, "name databases or tables, not both: a backup holds one kind of target");
+        }
+        let server = &options.from;
+        let client = Client::connect(server, &server.database, "strongroom backup").await?;
+        let version_num = catalog::version_num(&client).await?;
+        if version_num < OLDEST_SERVER {
+            return Err(Error::new(
+                Kind::Unsupported,
+                format!("server {server} is PostgreSQL {}", version_num / 10000),
+            )
+            .hint("PostgreSQL 13 and later can be backed up"));
+        }
+        let pg_dump = PgDump::find(version_num).await?;
+        let source = source(&client, version_num).await?;
+        let all = catalog::databases(&client).await?;
+        let (targets, wanted) = targets(options);
+        let mut omissions = Vec::new();
+        let mut databases = Vec::new();
+        match wanted {
+            None => {
+                for database in all {
+                    if database.accepts_connections {
+                        databases.push(database);
+                    } else {
+                        omissions.push(Omission {
+                            object: format!("database \"{}\"", database.name),
+                            reason: "it does not accept connections".to_owned(),
+                        });
+                    }
+                }
+            }
+            Some(names) => {
+                for name in names {
+                    let Some(found) = all.iter().find(|database| database.name == name) else {
+                        let there: Vec<&str> = all.iter().map(|d| d.name.as_str()).collect();
+                        return Err(Error::new(
+                            Kind::NotFound,
+                            format!("database \"{name}\" does not exist on {server}"),
+                        )
+                        .hint(format!("there are: {}", there.join(", "))));
+                    };
+                    databases.push(found.clone());
+                }
+            }
+        }
+        Ok(SourceCluster { client, pg_dump, source, targets, databases, omissions })
+    }
+}
+
+/// The targets to record, and the databases they lie in (all: `None`).
+fn targets(options: &BackupOptions) -> (Targets, Option<Vec<String>>) {
+    let unique = |mut names: Vec<String>| {
+        names.sort();
+        names.dedup();
+        names
+    };
+    if !options.databases.is_empty() {
+        let names = unique(options.databases.clone());
+        return (Targets::Databases(names.clone()), Some(names));
+    }
+    if !options.tables.is_empty() {
+        let names = unique(options.tables.iter().map(TableName::to_string).collect());
+        let databases = options.tables.iter().map(|name| name.database.clone()).collect();
+        return (Targets::Tables(names), Some(unique(databases)));
+    }
+    (Targets::Cluster, None)
+}
+
+async fn source(client: &Client, version_num: u32) -> Result<Source> {
+    let version = client.scalar("SHOW server_version").await?.unwrap_or_default();
+    // Some providers keep these functions for themselves; incrementals then rely on names alone.
+    let known = client
+        .query_one(
+            "SELECT (SELECT system_identifier::text FROM pg_control_system()), \
+                    (SELECT timeline_id FROM pg_control_checkpoint())",
+            &[],
+        )
+        .await;
+    let (system_identifier, timeline) = match &known {
+        Ok(row) => (row.get(0), row.get::<_, i32>(1) as u32),
+        Err(_) => (String::new(), 0),
+    };
+    Ok(Source {
+        engine: "postgres".to_owned(),
+        version: version.split(' ').next().unwrap_or_default().to_owned(),
+        version_num,
+        system_identifier,
+        timeline,
+    })
+}
+
+/// Claims the id of this moment, or the next one that is free.
+async fn claim(store: &Store) -> Result<BackupId> {
+    let mut id = BackupId::at(Timestamp::now());
+    for _ in 0..1000 {
+        let taken = store.length(&ObjectKey::Manifest(id).path()).await?.is_some();
+        let note = format!("{{\"started_at\": \"{}\"}}\n", Timestamp::now()).into_bytes();
+        if !taken && store.create(&ObjectKey::Started(id), note).await? {
+            return Ok(id);
+        }
+        id = id.next();
+    }
+    bail!(Busy, "no free backup id was found in {}: too many backups begin at once", store.shown())
+}
+
+async fn take(
+    id: BackupId,
+    cluster: SourceCluster,
+    options: &BackupOptions,
+    store: &Store,
+    progress: &Progress,
+    cancel: &CancellationToken,
+) -> Result<Manifest> {
+    let mut key: Option<DataKey> = None;
+    let mut key_id = None;
+    if let Some(secret) = &options.secret {
+        let new = DataKey::generate();
+        let info = EncryptionInfo::seal(&new, secret)
+            .map_err(|error| Error::stored(ObjectKey::EncryptionInfo(id).path(), error))?;
+        store.put(&ObjectKey::EncryptionInfo(id), info.encode()).await?;
+        key_id = Some(info.key_id.clone());
+        key = Some(new);
+    }
+    let packs = Packs::default();
+    let mut workers = copy::Worker::crew(options, store, id, &packs, key.as_ref())?;
+    let mut databases = Vec::new();
+    for (number, row) in cluster.databases.iter().enumerate() {
+        progress.step(format!("reading database {}", row.name));
+        let job = DatabaseJob { id, number, row, cluster: &cluster, options, store, key: key.as_ref(), progress, cancel };
+        let limit = options.read_point_limit;
+        match tokio::time::timeout(limit, job.read(&mut workers)).await {
+            Ok(database) => databases.push(database?),
+            Err(_) => {
+                return Err(Error::new(
+                    Kind::Failed,
+                    format!("database \"{}\" was not read within {} s", row.name, limit.as_secs()),
+                )
+                .hint("a read point held too long harms the source; raise --read-point-limit"));
+            }
+        }
+    }
+    for worker in &mut workers {
+        worker.finish().await?;
+    }
+    let roles = match cluster.targets {
+        Targets::Cluster => catalog::roles(&cluster.client).await?,
+        _ => Vec::new(),
+    };
+    let lists = copy::take_lists(&mut databases);
+    let databases = databases.into_iter().map(|read| read.database).collect();
+    let contents = Contents { version: FORMAT_VERSION, databases, roles, packs: packs.list() };
+    let commit = commit::Commit {
+        id,
+        store,
+        key: key.as_ref(),
+        key_id,
+        targets: cluster.targets,
+        source: cluster.source,
+        omissions: cluster.omissions,
+    };
+    commit.write(contents, lists).await
+}
+
+/// Everything that reading one database needs.
+struct DatabaseJob<'a> {
+    id: BackupId,
+    number: usize,
+    row: &'a DatabaseRow,
+    cluster: &'a SourceCluster,
+    options: &'a BackupOptions,
+    store: &'a Store,
+    key: Option<&'a DataKey>,
+    progress: &'a Progress,
+    cancel: &'a CancellationToken,
+}
+
+impl DatabaseJob<'_> {
+    /// Reads the database, with a new read point whenever somebody changes definitions before
+    /// they are locked.
+    async fn read(&self, workers: &mut Vec<copy::Worker>) -> Result<copy::ReadDatabase> {
+        let mut attempt = 1;
+        loop {
+            let tried = self.try_read(workers).await;
+            match tried {
+                Err(error) if error.kind() == Kind::Busy && attempt < ATTEMPTS => {
+                    self.progress.note(format!("{error}; taking a new read point"));
+                    tokio::time::sleep(Duration::from_millis(200 * u64::from(attempt))).await;
+                    attempt += 1;
+                }
+                Err(error) => {
+                    return Err(error.context(format!("database \"{}\"", self.row.name)));
+                }
+                Ok(read) => return Ok(read),
+            }
+        }
+    }
+
+    async fn try_read(&self, workers: &mut Vec<copy::Worker>) -> Result<copy::ReadDatabase> {
+        let mut point = read_point::ReadPoint::take(self, workers.len()).await?;
+        failpoint::pass("backup.after-read-point")?;
+        let sequences = catalog::sequences(&point.client).await?;
+        let extensions = catalog::extensions(&point.client).await?;
+        let filled_views = catalog::filled_views(&point.client).await?;
+        let large_objects = match self.cluster.targets {
+            Targets::Tables(_) => Vec::new(),
+            _ => catalog::large_objects(&point.client).await?,
+        };
+        let oids = large_objects.iter().map(|object| object.oid).collect();
+        let shares = std::mem::take(&mut point.shares);
+        // Rows and definitions are read side by side; when one fails, the other need not go on.
+        let stop = self.cancel.child_token();
+        let definitions = async {
+            let written = commit::write_schema(self, &point.snapshot).await;
+            if written.is_err() {
+                stop.cancel();
+            }
+            written
+        };
+        let watch = read_point::watch_waiters(self, &stop);
+        let rows = copy::copy(&point.tables, shares, workers, oids, self.progress, stop.clone());
+        let rows = async {
+            let copied = rows.await;
+            stop.cancel();
+            copied
+        };
+        let definitions_of = tokio::select! {
+            both = async { tokio::join!(definitions, rows) } => both,
+            never = watch => match never {},
+        };
+        let (schema, copied) = match definitions_of {
+            (Err(error), _) => return Err(error),
+            (Ok(schema), copied) => (schema, copied?),
+        };
+        let database = Database {
+            name: self.row.name.clone(),
+            oid: self.row.oid,
+            owner: self.row.owner.clone(),
+            encoding: self.row.encoding.clone(),
+            collation: self.row.collation.clone(),
+            read_point: point.stored,
+            schema,
+            number: self.number,
+            extensions,
+            tables: copied.tables,
+            sequences,
+            filled_views,
+            large_objects,
+            large_object_data: copied.large_object_data,
+        };
+        Ok(copy::ReadDatabase { database, lists: copied.lists })
+    }
+}
+
+/// Removes the objects of a backup that has no manifest.
+async fn remove_remains(id: BackupId, store: &Store) -> Result<()> {
+    if store.length(&ObjectKey::Manifest(id).path()).await?.is_some() {
+        // It was committed after all: only the claim is left over.
+        return store.delete(&ObjectKey::Started(id).path()).await;
+    }
+    for path in store.objects_in(&id.to_string()).await? {
+        store.delete(&path).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,240 @@
+//! What a store holds: finding backups, and opening one.
+//!
+//! Listing reads the folder names and one small manifest per backup. Opening reads that backup's
+//! contents and nothing of any other.
+
+use std::collections::BTreeMap;
+
+use futures::{StreamExt, TryStreamExt};
+use strongroom_format::BackupId;
+use strongroom_format::contents::{Contents, Database, ListRef, TableData};
+use strongroom_format::key::{DataKey, EncryptionInfo, Secret};
+use strongroom_format::layout::ObjectKey;
+use strongroom_format::manifest::{Manifest, Stored};
+use strongroom_format::piece;
+use strongroom_format::segment::{SegmentList, place};
+
+use crate::store::Store;
+use crate::{Error, Kind, Result};
+
+/// Manifests read at the same time.
+const CONCURRENCY: usize = 32;
+
+/// A backup's place in the collection, and what was found there.
+#[derive(Debug)]
+pub enum Entry {
+    /// A complete backup.
+    Complete(Box<Manifest>),
+    /// A folder without a manifest: a backup that runs, or one that died.
+    Incomplete(BackupId),
+    /// A manifest that can not be used.
+    Damaged(BackupId, Error),
+}
+
+impl Entry {
+    /// The backup's id.
+    pub fn id(&self) -> BackupId {
+        match self {
+            Entry::Complete(manifest) => manifest.id,
+            Entry::Incomplete(id) | Entry::Damaged(id, _) => *id,
+        }
+    }
+}
+
+/// Everything that looks like a backup, oldest first.
+pub async fn list(store: &Store) -> Result<Vec<Entry>> {
+    let digits = |name: &String, length| {
+        name.len() == length && name.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let mut ids = Vec::new();
+    for year in store.folders("").await?.iter().filter(|name| digits(name, 4)) {
+        for month in store.folders(year).await?.iter().filter(|name| digits(name, 2)) {
+            let folder = format!("{year}/{month}");
+            for day in store.folders(&folder).await? {
+                ids.extend(format!("{folder}/{day}").parse::<BackupId>());
+            }
+        }
+    }
+    let mut entries: BTreeMap<BackupId, Entry> = futures::stream::iter(ids)
+        .map(|id| async move {
+            let entry = match manifest(store, id).await {
+                Ok(Some(stored)) => Entry::Complete(Box::new(stored.manifest)),
+                Ok(None) => Entry::Incomplete(id),
+                Err(error) if matches!(error.kind(), Kind::Damaged | Kind::Unsupported) => {
+                    Entry::Damaged(id, error)
+                }
+                Err(error) => return Err(error),
+            };
+            Ok((id, entry))
+        })
+        .buffer_unordered(CONCURRENCY)
+        .try_collect()
+        .await?;
+    Ok(std::mem::take(&mut entries).into_values().collect())
+}
+
+async fn manifest(store: &Store, id: BackupId) -> Result<Option<Stored>> {
+    let path = ObjectKey::Manifest(id).path();
+    let Some(bytes) = store.find(&path).await? else { return Ok(None) };
+    Manifest::decode(&bytes, id).map(Some).map_err(|error| Error::stored(path, error))
+}
+
+/// The id that `name` stands for: an id, or `latest` for the newest complete backup.
+pub async fn resolve(store: &Store, name: &str) -> Result<BackupId> {
+    if name != "latest" {
+        return name.parse().map_err(|error: strongroom_format::FormatError| {
+            Error::new(Kind::Usage, error.to_string())
+                .hint("strongroom backups lists the ids; 'latest' names the newest")
+        });
+    }
+    let newest = list(store).await?.into_iter().rev();
+    let complete = newest.filter_map(|entry| match entry {
+        Entry::Complete(manifest) => Some(manifest.id),
+        _ => None,
+    });
+    complete.into_iter().next().ok_or_else(|| {
+        Error::new(Kind::NotFound, format!("collection {} holds no complete backup", store.shown()))
+            .hint("take one with strongroom backup")
+    })
+}
+
+/// An opened backup.
+pub struct Backup {
+    /// Where it lies.
+    pub store: Store,
+    /// What it is.
+    pub manifest: Manifest,
+    /// What it holds.
+    pub contents: Contents,
+    pub(crate) key: Option<DataKey>,
+}
+
+impl Backup {
+    /// Opens the backup that `name` stands for. Every check that does not need the packs is made.
+    pub async fn open(store: &Store, name: &str, secret: Option<&Secret>) -> Result<Self> {
+        let id = resolve(store, name).await?;
+        let Some(stored) = manifest(store, id).await? else {
+            let started = store.length(&ObjectKey::Started(id).path()).await?.is_some();
+            let what = if started { "is not complete" } else { "does not exist" };
+            return Err(Error::new(
+                Kind::NotFound,
+                format!("backup {id} {what} in collection {}", store.shown()),
+            )
+            .hint("strongroom backups lists the complete ones"));
+        };
+        let key = match (&stored.manifest.key_id, secret) {
+            (None, _) => None,
+            (Some(_), None) => {
+                let error = strongroom_format::FormatError::KeyNeeded;
+                return Err(Error::stored(format!("{id}"), error));
+            }
+            (Some(_), Some(secret)) => {
+                let path = ObjectKey::EncryptionInfo(id).path();
+                let bytes = store.get(&path).await?;
+                let unusable = |error| Error::stored(&path, error);
+                let info = EncryptionInfo::decode(&bytes).map_err(unusable)?;
+                Some(info.open(secret).map_err(unusable)?)
+            }
+        };
+        let path = ObjectKey::Manifest(id).path();
+        stored.authenticate(key.as_ref()).map_err(|error| Error::stored(path, error))?;
+        let manifest = stored.manifest;
+        let path = ObjectKey::Contents(id).path();
+        let unusable = |error| Error::stored(&path, error);
+        let bytes = store.get(&path).await?;
+        let raw = piece::decode(&bytes, manifest.contents, &path, key.as_ref()).map_err(unusable)?;
+        let contents = Contents::decode(&raw).map_err(unusable)?;
+        Ok(Backup { store: store.clone(), manifest, contents, key })
+    }
+
+    /// The database of this name.
+    pub fn database(&self, name: &str) -> Result<&Database> {
+        self.contents.databases.iter().find(|database| database.name == name).ok_or_else(|| {
+            let there: Vec<&str> = self.contents.databases.iter().map(|d| d.name.as_str()).collect();
+            Error::new(
+                Kind::NotFound,
+                format!("backup {} holds no database \"{name}\"", self.manifest.id),
+            )
+            .hint(format!("it holds: {}", there.join(", ")))
+        })
+    }
+
+    /// The archive that `pg_dump` made of the database's definitions.
+    pub(crate) async fn schema(&self, database: &Database) -> Result<Vec<u8>> {
+        let path = ObjectKey::Schema(self.manifest.id, database.number).path();
+        let bytes = self.store.get(&path).await?;
+        piece::decode(&bytes, database.schema, &path, self.key.as_ref())
+            .map_err(|error| Error::stored(path, error))
+    }
+
+    /// Where the rows of these tables lie, in their order. Lists that lie close together are read
+    /// with one request; those of other tables are not read.
+    pub(crate) async fn segment_lists(&self, data: &[&TableData]) -> Result<Vec<SegmentList>> {
+        /// A gap that is cheaper to read than to ask around.
+        const GAP: u64 = 64 * 1024;
+        /// The most that one request reads.
+        const REQUEST: u64 = 8 * 1024 * 1024;
+        let path = ObjectKey::Segments(self.manifest.id).path();
+        let mut lists = vec![SegmentList::default(); data.len()];
+        let mut wanted: Vec<(usize, ListRef)> =
+            data.iter().enumerate().filter_map(|(at, data)| Some((at, data.list?))).collect();
+        wanted.sort_by_key(|(_, list)| list.offset);
+        let end = |list: &ListRef| list.offset + list.piece.stored_bytes;
+        let mut rest = wanted.as_slice();
+        while let Some((_, first)) = rest.first() {
+            let mut last = end(first);
+            let mut count = 1;
+            for (_, list) in &rest[1..] {
+                if list.offset > last + GAP || end(list) - first.offset > REQUEST {
+                    break;
+                }
+                last = end(list);
+                count += 1;
+            }
+            let bytes = self.store.get_range(&path, first.offset..last).await?;
+            for (at, list) in &rest[..count] {
+                let from = (list.offset - first.offset) as usize;
+                let stored = &bytes[from..from + list.piece.stored_bytes as usize];
+                lists[*at] = self.decode_list(&path, list, stored)?;
+            }
+            rest = &rest[count..];
+        }
+        Ok(lists)
+    }
+
+    fn decode_list(&self, path: &str, list: &ListRef, stored: &[u8]) -> Result<SegmentList> {
+        let unusable = |error| Error::stored(path, error);
+        let place = place(path, list.offset);
+        let raw = piece::decode(stored, list.piece, &place, self.key.as_ref()).map_err(unusable)?;
+        let decoded = SegmentList::decode(&raw).map_err(unusable)?;
+        let packs = self.contents.packs.len();
+        if let Some(segment) = decoded.segments.iter().find(|s| s.pack as usize >= packs) {
+            let message = format!("object {path} names pack {}, and there are {packs}", segment.pack);
+            return Err(Error::new(Kind::Damaged, message));
+        }
+        Ok(decoded)
+    }
+}
+
+/// Wraps the data key of every encrypted backup that `old` opens for `new` instead.
+/// Returns how many were rewrapped. Packs are not touched.
+pub async fn rotate_keys(store: &Store, old: &Secret, new: &Secret) -> Result<u64> {
+    let mut rotated = 0;
+    for entry in list(store).await? {
+        let Entry::Complete(manifest) = entry else { continue };
+        if manifest.key_id.is_none() {
+            continue;
+        }
+        let object = ObjectKey::EncryptionInfo(manifest.id);
+        let unusable = |error| Error::stored(object.path(), error);
+        let info = EncryptionInfo::decode(&store.get(&object.path()).await?).map_err(unusable)?;
+        if info.open(new).is_ok() {
+            // An earlier rotation was interrupted after this one.
+            continue;
+        }
+        let info = info.rotate(old, new).map_err(unusable)?;
+        store.put(&object, info.encode()).await?;
+        rotated += 1;
+    }
+    Ok(rotated)
+}

@@ -1,0 +1,88 @@
+//! Named points where a test makes the process die, or an operation fail.
+//!
+//! There is one before and one after each durability step, listed here so that a test can visit
+//! all of them. Built with the `failpoints` feature, `FAILPOINTS=name=return(kill)` kills the
+//! process there as `kill -9` would, and `name=return(fail)` makes the step fail. Without the
+//! feature nothing of this is in the program.
+
+/// Every failpoint of a backup, in the order in which it passes them.
+pub const BACKUP: &[&str] = &[
+    "backup.before-claim",
+    "backup.after-claim",
+    "backup.after-read-point",
+    "backup.before-pack",
+    "backup.after-pack",
+    "backup.before-schema",
+    "backup.after-schema",
+    "backup.before-segment-lists",
+    "backup.before-contents",
+    "backup.before-manifest",
+    "backup.after-manifest",
+    "backup.before-release",
+];
+
+/// Every failpoint of a database restore, in order.
+pub const RESTORE_DATABASE: &[&str] = &[
+    "restore.before-staging",
+    "restore.after-staging",
+    "restore.after-definitions",
+    "restore.during-load",
+    "restore.after-load",
+    "restore.after-indexes",
+    "restore.before-publish",
+    "restore.after-publish",
+];
+
+/// Every failpoint of a table restore, in order.
+pub const RESTORE_TABLE: &[&str] = &[
+    "restore.before-staging",
+    "restore.after-staging",
+    "restore.after-definitions",
+    "restore.during-load",
+    "restore.after-load",
+    "restore.after-indexes",
+    "restore.before-publish",
+    "restore.after-publish",
+];
+
+/// Every failpoint of a cluster restore, in order.
+pub const RESTORE_CLUSTER: &[&str] = &[
+    "restore.before-staging",
+    "restore.after-staging",
+    "restore.after-definitions",
+    "restore.during-load",
+    "restore.after-load",
+    "restore.after-indexes",
+    "restore.before-publish",
+    "restore.during-publish",
+    "restore.after-publish",
+    "restore.before-drop",
+    "restore.after-drop",
+];
+
+/// Dies or fails here if a test asked for it.
+#[cfg(feature = "failpoints")]
+pub(crate) fn pass(name: &str) -> crate::Result<()> {
+    fail::fail_point!(name, |action| match action.as_deref() {
+        Some("kill") => {
+            let _ = std::process::Command::new("kill")
+                .args(["-KILL", &std::process::id().to_string()])
+                .status();
+            // The signal is on its way; nothing more may happen here.
+            loop {
+                std::thread::park();
+            }
+        }
+        _ => Err(crate::Error::new(
+            crate::Kind::Failed,
+            format!("failpoint {name}: made to fail by a test"),
+        )),
+    });
+    Ok(())
+}
+
+/// Nothing, in a build without failpoints.
+#[cfg(not(feature = "failpoints"))]
+pub(crate) fn pass(_name: &str) -> crate::Result<()> {
+    Ok(())
+}

@@ -1,0 +1,353 @@
+//! What the server's catalogs say: databases, tables, sequences, large objects, roles.
+//!
+//! Every question is asked once for all objects, so that ten thousand tables cost a few queries.
+//! Results come under the snapshot of the client's transaction, except for what functions such as
+//! `pg_relation_filenode` look up, which is always the present.
+
+use strongroom_format::contents::{
+    Column, Extension, LargeObject, Membership, Role, Sequence, Table, TableData,
+};
+
+use super::connect::Client;
+use super::sql::{literal, qualified};
+use crate::Result;
+
+/// Staging databases and schemas begin with this, and belong to nobody but a running restore.
+pub const STAGING: &str = "strongroom_staging_";
+
+/// A database as the cluster lists it.
+#[derive(Clone, Debug)]
+pub(crate) struct DatabaseRow {
+    pub(crate) name: String,
+    pub(crate) oid: u32,
+    pub(crate) owner: String,
+    pub(crate) encoding: String,
+    pub(crate) collation: String,
+    pub(crate) accepts_connections: bool,
+}
+
+/// All databases but the server's own templates and staging remains.
+pub(crate) async fn databases(client: &Client) -> Result<Vec<DatabaseRow>> {
+    let rows = client
+        .query(
+            "SELECT datname::text, oid, pg_get_userbyid(datdba)::text, \
+                    pg_encoding_to_char(encoding)::text, datcollate::text, datallowconn \
+             FROM pg_database \
+             WHERE datname NOT IN ('template0', 'template1') AND NOT starts_with(datname, $1) \
+             ORDER BY datname",
+            &[&STAGING],
+        )
+        .await?;
+    Ok(rows
+        .iter()
+        .map(|row| DatabaseRow {
+            name: row.get(0),
+            oid: row.get(1),
+            owner: row.get(2),
+            encoding: row.get(3),
+            collation: row.get(4),
+            accepts_connections: row.get(5),
+        })
+        .collect())
+}
+
+/// A table, and what decides how it is read.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct SourceTable {
+    pub(crate) table: Table,
+    /// Bytes of heap and of out-of-line values.
+    pub(crate) heap_bytes: u64,
+    pub(crate) toast_bytes: u64,
+    /// Rows can be addressed by page.
+    pub(crate) by_page: bool,
+    /// The condition on the rows of an extension's table.
+    pub(crate) condition: Option<String>,
+    /// The file that holds it now, whatever the snapshot says.
+    pub(crate) current_relfilenode: Option<u32>,
+}
+
+impl SourceTable {
+    pub(crate) fn qualified(&self) -> String {
+        qualified(&self.table.schema, &self.table.name)
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.heap_bytes + self.toast_bytes
+    }
+}
+
+/// All relations of the current database that hold rows of their own, largest first.
+pub(crate) async fn tables(client: &Client) -> Result<Vec<SourceTable>> {
+    let rows = client
+        .query(
+            "SELECT c.oid, n.nspname::text, c.relname::text, c.relfilenode, c.relpersistence = 'p', \
+                    coalesce(am.amname = 'heap', false), \
+                    coalesce(pg_relation_size(c.oid), 0), \
+                    coalesce(pg_relation_size(nullif(c.reltoastrelid, 0)), 0), \
+                    pg_relation_filenode(c.oid), e.extname::text, \
+                    e.extcondition[array_position(e.extconfig, c.oid)], \
+                    a.names, a.types, current_setting('block_size')::int8 \
+             FROM pg_class c \
+             JOIN pg_namespace n ON n.oid = c.relnamespace \
+             LEFT JOIN pg_am am ON am.oid = c.relam \
+             LEFT JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid \
+                  AND d.objsubid = 0 AND d.deptype = 'e' \
+             LEFT JOIN pg_extension e ON e.oid = d.refobjid \
+             LEFT JOIN LATERAL ( \
+                  SELECT array_agg(attname::text ORDER BY attnum) AS names, \
+                         array_agg(format_type(atttypid, atttypmod) ORDER BY attnum) AS types \
+                  FROM pg_attribute \
+                  WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped \
+                        AND attgenerated = '') a ON true \
+             WHERE c.relkind = 'r' AND c.relpersistence <> 't' \
+                   AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') \
+                   AND (e.oid IS NULL OR c.oid = ANY (e.extconfig)) \
+             ORDER BY coalesce(pg_relation_size(c.oid), 0) + \
+                      coalesce(pg_relation_size(nullif(c.reltoastrelid, 0)), 0) DESC, \
+                      n.nspname, c.relname",
+            &[],
+        )
+        .await?;
+    Ok(rows
+        .iter()
+        .map(|row| {
+            let names: Option<Vec<String>> = row.get(11);
+            let types: Option<Vec<String>> = row.get(12);
+            let (heap_bytes, block) = (row.get::<_, i64>(6) as u64, row.get::<_, i64>(13) as u64);
+            let columns = names.unwrap_or_default().into_iter().zip(types.unwrap_or_default());
+            let extension: Option<String> = row.get(9);
+            let condition: Option<String> = row.get(10);
+            SourceTable {
+                table: Table {
+                    oid: row.get(0),
+                    schema: row.get(1),
+                    name: row.get(2),
+                    columns: columns.map(|(name, type_name)| Column { name, type_name }).collect(),
+                    relfilenode: row.get(3),
+                    pages: u32::try_from(heap_bytes / block.max(1)).unwrap_or(u32::MAX),
+                    logged: row.get(4),
+                    data: TableData::default(),
+                    extension: extension.clone(),
+                },
+                by_page: row.get::<_, bool>(5) && extension.is_none(),
+                heap_bytes,
+                toast_bytes: row.get::<_, i64>(7) as u64,
+                current_relfilenode: row.get(8),
+                condition: condition.filter(|text| !text.is_empty()),
+            }
+        })
+        .collect())
+}
+
+/// All sequences of the current database, with their present values: sequences take no part in
+/// transactions, and a value read after the rows is never behind them.
+pub(crate) async fn sequences(client: &Client) -> Result<Vec<Sequence>> {
+    let rows = client
+        .query(
+            "SELECT c.oid, n.nspname::text, c.relname::text, o.refobjid \
+             FROM pg_class c \
+             JOIN pg_namespace n ON n.oid = c.relnamespace \
+             LEFT JOIN pg_depend o ON o.classid = 'pg_class'::regclass AND o.objid = c.oid \
+                  AND o.refclassid = 'pg_class'::regclass AND o.deptype IN ('a', 'i') \
+             LEFT JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid \
+                  AND d.deptype = 'e' \
+             LEFT JOIN pg_extension e ON e.oid = d.refobjid \
+             WHERE c.relkind = 'S' AND c.relpersistence <> 't' \
+                   AND n.nspname NOT IN ('pg_catalog', 'information_schema') \
+                   AND (e.oid IS NULL OR c.oid = ANY (e.extconfig)) \
+             ORDER BY 2, 3",
+            &[],
+        )
+        .await?;
+    let mut sequences: Vec<Sequence> = rows
+        .iter()
+        .map(|row| Sequence {
+            oid: row.get(0),
+            schema: row.get(1),
+            name: row.get(2),
+            last_value: 0,
+            is_called: false,
+            owned_by: row.get(3),
+        })
+        .collect();
+    for batch in sequences.chunks_mut(200) {
+        let values: Vec<String> = batch
+            .iter()
+            .enumerate()
+            .map(|(at, sequence)| {
+                let name = qualified(&sequence.schema, &sequence.name);
+                format!("SELECT {at}, last_value, is_called FROM {name}")
+            })
+            .collect();
+        for row in client.query(values.join(" UNION ALL ").as_str(), &[]).await? {
+            let sequence = &mut batch[row.get::<_, i32>(0) as usize];
+            sequence.last_value = row.get(1);
+            sequence.is_called = row.get(2);
+        }
+    }
+    Ok(sequences)
+}
+
+/// The extensions in use in the current database.
+pub(crate) async fn extensions(client: &Client) -> Result<Vec<Extension>> {
+    let rows = client
+        .query("SELECT extname::text, extversion FROM pg_extension ORDER BY 1", &[])
+        .await?;
+    Ok(rows.iter().map(|row| Extension { name: row.get(0), version: row.get(1) }).collect())
+}
+
+/// The materialized views of the current database that hold rows.
+pub(crate) async fn filled_views(client: &Client) -> Result<Vec<u32>> {
+    let sql = "SELECT oid FROM pg_class WHERE relkind = 'm' AND relispopulated ORDER BY oid";
+    Ok(client.query(sql, &[]).await?.iter().map(|row| row.get(0)).collect())
+}
+
+/// The large objects of the current database, without their bytes.
+pub(crate) async fn large_objects(client: &Client) -> Result<Vec<LargeObject>> {
+    let rows = client
+        .query(
+            "SELECT m.oid, pg_get_userbyid(m.lomowner)::text, \
+                    obj_description(m.oid, 'pg_largeobject'), m.lomacl IS NOT NULL, \
+                    coalesce(g.roles, '{}'), coalesce(g.privileges, '{}'), \
+                    coalesce(g.grantable, '{}') \
+             FROM pg_largeobject_metadata m \
+             LEFT JOIN LATERAL ( \
+                  SELECT array_agg(CASE WHEN grantee = 0 THEN '' \
+                                        ELSE pg_get_userbyid(grantee)::text END) AS roles, \
+                         array_agg(privilege_type) AS privileges, \
+                         array_agg(is_grantable) AS grantable \
+                  FROM aclexplode(m.lomacl)) g ON true \
+             ORDER BY m.oid",
+            &[],
+        )
+        .await?;
+    Ok(rows
+        .iter()
+        .map(|row| {
+            let roles: Vec<String> = row.get(4);
+            let privileges: Vec<String> = row.get(5);
+            let grantable: Vec<bool> = row.get(6);
+            LargeObject {
+                oid: row.get(0),
+                owner: row.get(1),
+                comment: row.get(2),
+                has_grants: row.get(3),
+                grants: roles
+                    .into_iter()
+                    .zip(privileges)
+                    .zip(grantable)
+                    .map(|((role, privilege), grantable)| (role, privilege, grantable))
+                    .collect(),
+            }
+        })
+        .collect())
+}
+
+/// The query that yields the bytes of large objects: oid, offset, and up to 1 MiB from there.
+pub(crate) fn large_object_rows(oids: &[u32]) -> String {
+    let oids: Vec<String> = oids.iter().map(u32::to_string).collect();
+    // Each object is opened to learn its length and closed again at once (a descriptor per object
+    // would pile up until the transaction's end); the sum with zero makes closing wait for that.
+    format!(
+        "SELECT o.oid, part.at, lo_get(o.oid, part.at, 1048576) \
+         FROM unnest('{{{}}}'::oid[]) AS o(oid) \
+         CROSS JOIN LATERAL (SELECT lo_open(o.oid, 262144) AS fd OFFSET 0) AS opened \
+         CROSS JOIN LATERAL (SELECT lo_lseek64(opened.fd, 0, 2) AS size OFFSET 0) AS known \
+         CROSS JOIN LATERAL \
+             (SELECT lo_close(opened.fd + (known.size * 0)::int) AS done OFFSET 0) AS closed \
+         CROSS JOIN LATERAL \
+             generate_series(0, greatest(known.size - 1, 0) + closed.done, 1048576) AS part(at)",
+        oids.join(",")
+    )
+}
+
+/// The cluster's roles, without the server's own. Passwords where we may read them.
+pub(crate) async fn roles(client: &Client) -> Result<Vec<Role>> {
+    let may_read = client
+        .scalar("SELECT has_table_privilege('pg_catalog.pg_authid', 'SELECT')")
+        .await?
+        .is_some_and(|answer| answer == "t");
+    let (source, password) = match may_read {
+        true => ("pg_authid", "r.rolpassword"),
+        false => ("pg_roles", "NULL::text"),
+    };
+    let sql = format!(
+        "SELECT r.rolname::text, \
+                concat_ws(' ', \
+                    CASE WHEN r.rolsuper THEN 'SUPERUSER' ELSE 'NOSUPERUSER' END, \
+                    CASE WHEN r.rolinherit THEN 'INHERIT' ELSE 'NOINHERIT' END, \
+                    CASE WHEN r.rolcreaterole THEN 'CREATEROLE' ELSE 'NOCREATEROLE' END, \
+                    CASE WHEN r.rolcreatedb THEN 'CREATEDB' ELSE 'NOCREATEDB' END, \
+                    CASE WHEN r.rolcanlogin THEN 'LOGIN' ELSE 'NOLOGIN' END, \
+                    CASE WHEN r.rolreplication THEN 'REPLICATION' ELSE 'NOREPLICATION' END, \
+                    CASE WHEN r.rolbypassrls THEN 'BYPASSRLS' ELSE 'NOBYPASSRLS' END, \
+                    'CONNECTION LIMIT ' || r.rolconnlimit, \
+                    'VALID UNTIL ' || quote_literal(coalesce(r.rolvaliduntil, 'infinity'))), \
+                {password}, \
+                ARRAY(SELECT 'SET ' || quote_ident(split_part(s, '=', 1)) || ' TO ' || \
+                             CASE WHEN value = '\"\"' THEN '''''' \
+                                  WHEN split_part(s, '=', 1) IN ('local_preload_libraries', \
+                                       'search_path', 'session_preload_libraries', \
+                                       'temp_tablespaces') THEN value \
+                                  ELSE quote_literal(value) END \
+                      FROM pg_db_role_setting, unnest(setconfig) AS s, \
+                           LATERAL substr(s, strpos(s, '=') + 1) AS value \
+                      WHERE setrole = r.oid AND setdatabase = 0), \
+                shobj_description(r.oid, 'pg_authid') \
+         FROM {source} r \
+         WHERE NOT starts_with(r.rolname, 'pg_') \
+         ORDER BY r.rolname"
+    );
+    let mut roles: Vec<Role> = client
+        .query(sql.as_str(), &[])
+        .await?
+        .iter()
+        .map(|row| Role {
+            name: row.get(0),
+            options: row.get(1),
+            password: row.get(2),
+            settings: row.get(3),
+            comment: row.get(4),
+            member_of: Vec::new(),
+        })
+        .collect();
+    let options = match version_num(client).await? {
+        160000.. => "bool_or(m.inherit_option), bool_or(m.set_option)",
+        _ => "NULL::bool, NULL::bool",
+    };
+    let sql = format!(
+        "SELECT pg_get_userbyid(m.member)::text, pg_get_userbyid(m.roleid)::text, \
+                bool_or(m.admin_option), {options} \
+         FROM pg_auth_members m GROUP BY 1, 2 ORDER BY 1, 2"
+    );
+    for row in client.query(sql.as_str(), &[]).await? {
+        let member: String = row.get(0);
+        if let Some(role) = roles.iter_mut().find(|role| role.name == member) {
+            role.member_of.push(Membership {
+                role: row.get(1),
+                admin: row.get(2),
+                inherit: row.get(3),
+                set: row.get(4),
+            });
+        }
+    }
+    Ok(roles)
+}
+
+/// The names of all roles of the server, its own included.
+pub(crate) async fn role_names(client: &Client) -> Result<Vec<String>> {
+    let rows = client.query("SELECT rolname::text FROM pg_roles", &[]).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// `server_version_num`.
+pub(crate) async fn version_num(client: &Client) -> Result<u32> {
+    let text = client.scalar("SHOW server_version_num").await?;
+    Ok(text.and_then(|text| text.parse().ok()).unwrap_or(0))
+}
+
+/// Whether a database of this name exists.
+pub(crate) async fn database_exists(client: &Client, name: &str) -> Result<bool> {
+    let sql = format!("SELECT 1 FROM pg_database WHERE datname = {}", literal(name));
+    Ok(client.scalar(&sql).await?.is_some())
+}

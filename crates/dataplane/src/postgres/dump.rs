@@ -1,0 +1,142 @@
+//! Running `pg_dump` for what it knows best: definitions.
+//!
+//! The newest `pg_dump` of this machine is taken; it must not be older than the server, whose
+//! catalogs it would not understand. It reads under our snapshot, and writes its archive to us.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use tokio::io::AsyncReadExt;
+use tokio::process::Command;
+
+use super::server::Server;
+use crate::{Error, Kind, Result};
+
+/// A `pg_dump` of this machine.
+#[derive(Clone, Debug)]
+pub(crate) struct PgDump {
+    path: PathBuf,
+    major: u32,
+}
+
+/// The folders in which PostgreSQL's programs may lie, the one the user chose first.
+pub(crate) fn program_folders() -> Vec<PathBuf> {
+    let mut folders: Vec<PathBuf> =
+        std::env::var_os("STRONGROOM_PG_BINDIR").into_iter().map(PathBuf::from).collect();
+    for parent in ["/usr/lib/postgresql", "/usr/local", "/usr", "/opt/homebrew/opt"] {
+        let Ok(entries) = std::fs::read_dir(parent) else { continue };
+        let installed = entries.filter_map(|entry| entry.ok().map(|entry| entry.path().join("bin")));
+        folders.extend(installed.filter(|folder| folder.join("pg_dump").is_file()));
+    }
+    folders.extend(std::env::var_os("PATH").iter().flat_map(std::env::split_paths));
+    folders
+}
+
+impl PgDump {
+    /// The newest `pg_dump` there is, if it can read a server of this version.
+    pub(crate) async fn find(server_version_num: u32) -> Result<Self> {
+        let mut newest: Option<PgDump> = None;
+        for folder in program_folders() {
+            let path = folder.join("pg_dump");
+            if !path.is_file() {
+                continue;
+            }
+            let Ok(output) = Command::new(&path).arg("--version").output().await else { continue };
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            let digits = text.trim_start_matches(|c: char| !c.is_ascii_digit());
+            let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+            let Ok(major) = digits[..end].parse() else { continue };
+            if newest.as_ref().is_none_or(|found| found.major < major) {
+                newest = Some(PgDump { path, major });
+            }
+        }
+        let needed = server_version_num / 10000;
+        let hint = format!(
+            "install the client programs of PostgreSQL {needed} or later (Debian: apt-get install \
+             postgresql-client-{needed}), or name their folder in STRONGROOM_PG_BINDIR"
+        );
+        let Some(found) = newest else {
+            return Err(Error::new(Kind::Unsupported, "there is no pg_dump on this machine").hint(hint));
+        };
+        if found.major < needed {
+            let message = format!(
+                "the server is PostgreSQL {needed}, and the newest pg_dump here ({}) is of version {}",
+                found.path.display(),
+                found.major
+            );
+            return Err(Error::new(Kind::Unsupported, message).hint(hint));
+        }
+        Ok(found)
+    }
+
+    /// Writes the definitions of `database` at the exported `snapshot` to `sink`, run by run.
+    pub(crate) async fn schema(
+        &self,
+        server: &Server,
+        database: &str,
+        encoding: &str,
+        snapshot: &str,
+        mut sink: impl AsyncFnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let mut command = Command::new(&self.path);
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PG")) {
+            command.env_remove(name);
+        }
+        command
+            .args(["--format=custom", "--schema-only", "--compress=0", "--quote-all-identifiers"])
+            .args(["--no-password", "--lock-wait-timeout=10000"])
+            .arg(format!("--encoding={encoding}"))
+            .arg(format!("--snapshot={snapshot}"))
+            .envs(server.libpq_environment(database))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        let cannot = |error: std::io::Error| {
+            Error::new(Kind::Failed, format!("pg_dump ({}) can not be run: {error}", self.path.display()))
+        };
+        let mut child = command.spawn().map_err(cannot)?;
+        let (mut output, mut complaints) = match (child.stdout.take(), child.stderr.take()) {
+            (Some(output), Some(complaints)) => (output, complaints),
+            _ => return Err(cannot(std::io::ErrorKind::BrokenPipe.into())),
+        };
+        let said = tokio::spawn(async move {
+            let mut said = String::new();
+            // A few KiB suffice for a message; a flood of warnings must not fill our memory.
+            let _ = (&mut complaints).take(64 * 1024).read_to_string(&mut said).await;
+            let _ = tokio::io::copy(&mut complaints, &mut tokio::io::sink()).await;
+            said
+        });
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            let read = output.read(&mut buffer).await.map_err(cannot)?;
+            if read == 0 {
+                break;
+            }
+            sink(&buffer[..read]).await?;
+        }
+        let status = child.wait().await.map_err(cannot)?;
+        if status.success() {
+            return Ok(());
+        }
+        let said = said.await.unwrap_or_default();
+        let said = said.replace("pg_dump: ", "").replace("error: ", "");
+        let said = said.trim().lines().take(3).collect::<Vec<_>>().join("; ");
+        let kind = match &said {
+            text if text.contains("lock timeout") || text.contains("could not obtain lock") => Kind::Busy,
+            text if text.contains("permission denied") => Kind::Denied,
+            text if text.contains("out of shared memory") => Kind::Exhausted,
+            text if text.contains("connection") => Kind::Unreachable,
+            _ => Kind::Failed,
+        };
+        let error = Error::new(kind, format!("pg_dump of database \"{database}\" failed: {said}"));
+        Err(match kind {
+            Kind::Denied => error.hint(
+                "connect as a superuser, or grant the role pg_read_all_data: all definitions must \
+                 be readable",
+            ),
+            Kind::Exhausted => error.hint("raise max_locks_per_transaction on the server"),
+            _ => error,
+        })
+    }
+}

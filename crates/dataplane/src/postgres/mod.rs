@@ -1,0 +1,9 @@
+//! PostgreSQL, as a source and as a target.
+
+pub(crate) mod archive;
+pub mod catalog;
+pub mod connect;
+pub(crate) mod dump;
+pub mod server;
+pub(crate) mod sql;
+pub(crate) mod wire;

@@ -1,0 +1,154 @@
+//! Putting data back: plan, stage, publish.
+//!
+//! A restore is all or nothing. It is first *planned*: everything that could stand in its way is
+//! looked for, and nothing is written. Then it is *staged*: loaded into databases or schemas with
+//! hidden names, where nobody sees it. Then it is *published*: one transaction gives the staged
+//! objects their names. Until that transaction commits, the target is as it was.
+//!
+//! Crash cases. A restore that fails or is cancelled removes its staging remains. One that is
+//! killed leaves them behind, under names that begin with `strongroom_staging_`; the next restore
+//! into the same server finds and removes them ([`staging`]).
+
+mod cluster;
+mod database;
+mod large_objects;
+mod load;
+mod plan;
+mod publication;
+mod schema;
+mod selection;
+mod staging;
+mod table;
+
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use crate::collection::Backup;
+use crate::names::TableName;
+use crate::postgres::server::Server;
+use crate::progress::Progress;
+use crate::{Error, Kind, Result};
+
+pub use plan::{Conflict, Creation, Missing, Plan};
+
+/// What to put back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RestoreTarget {
+    /// Every database and role of a cluster backup, replacing what the target has.
+    Cluster,
+    /// These databases, each under its name, or a single one under another.
+    Databases {
+        /// Their names in the backup.
+        names: Vec<String>,
+        /// The new name of the only one.
+        restore_to: Option<String>,
+    },
+    /// These tables.
+    Tables {
+        /// Their names in the backup.
+        names: Vec<TableName>,
+        /// The database to put them into; created if it does not exist. Else: their own.
+        into_db: Option<String>,
+        /// The schema to put them into; created if it does not exist. Else: their own.
+        into_schema: Option<String>,
+        /// The new name of the only one.
+        new_table_name: Option<String>,
+    },
+}
+
+/// Dependencies that may be left out when they are missing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SkipMissing {
+    /// Leave out foreign keys whose other table is missing.
+    pub foreign_keys: bool,
+    /// Leave out defaults whose sequence is missing.
+    pub sequences: bool,
+    /// Leave out views that need something missing.
+    pub views: bool,
+    /// Let objects belong to the connecting role where their owner is missing, and leave out
+    /// grants to missing roles.
+    pub roles: bool,
+}
+
+/// How to put it back, and where.
+#[derive(Clone, Debug)]
+pub struct RestoreOptions {
+    /// What.
+    pub target: RestoreTarget,
+    /// Where.
+    pub to: Server,
+    /// What may be left out.
+    pub skip_missing: SkipMissing,
+    /// Connections that load rows and build indexes.
+    pub workers: usize,
+}
+
+/// What a finished restore did.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Restored {
+    /// What now exists that did not before: databases, or tables, by their new names.
+    pub created: Vec<String>,
+    /// Tables loaded.
+    pub tables: u64,
+    /// Rows loaded.
+    pub rows: u64,
+    /// Bytes of rows, before compression.
+    pub size_bytes: u64,
+    /// Bytes read from the store.
+    pub bytes_read: u64,
+    /// What was left out or differs from the backup, and what to do about it.
+    pub notes: Vec<String>,
+}
+
+/// Looks for everything that could stand in the way. Writes nothing.
+pub async fn plan(backup: &Backup, options: &RestoreOptions, progress: &Progress) -> Result<Plan> {
+    check(options)?;
+    progress.step("planning");
+    match &options.target {
+        RestoreTarget::Cluster => cluster::plan(backup, options).await,
+        RestoreTarget::Databases { .. } => database::plan(backup, options).await,
+        RestoreTarget::Tables { .. } => table::plan(backup, options).await,
+    }
+}
+
+/// Plans, stages and publishes. On an error or a cancel the target is as it was before.
+pub async fn run(
+    backup: &Backup,
+    options: &RestoreOptions,
+    progress: &Progress,
+    cancel: &CancellationToken,
+) -> Result<Restored> {
+    let before = backup.store.bytes_read();
+    staging::sweep(&options.to, progress).await?;
+    let plan = plan(backup, options, progress).await?;
+    plan.refuse()?;
+    let mut restored = match &options.target {
+        RestoreTarget::Cluster => cluster::run(backup, options, plan, progress, cancel).await?,
+        RestoreTarget::Databases { .. } => {
+            database::run(backup, options, plan, progress, cancel).await?
+        }
+        RestoreTarget::Tables { .. } => table::run(backup, options, plan, progress, cancel).await?,
+    };
+    restored.bytes_read = backup.store.bytes_read() - before;
+    Ok(restored)
+}
+
+/// Refuses options that contradict each other.
+fn check(options: &RestoreOptions) -> Result<()> {
+    let usage = |message: &str| Err(Error::new(Kind::Usage, message));
+    if options.workers == 0 {
+        return usage("--workers is 0; at least one connection is needed");
+    }
+    match &options.target {
+        RestoreTarget::Databases { names, .. } if names.is_empty() => usage("name a database"),
+        RestoreTarget::Databases { names, restore_to: Some(_) } if names.len() != 1 => {
+            usage("--restore-to gives one database a new name; several are named")
+        }
+        RestoreTarget::Tables { names, .. } if names.is_empty() => usage("name a table"),
+        RestoreTarget::Tables { names, new_table_name: Some(_), .. } if names.len() != 1 => {
+            usage("--new-table-name gives one table a new name; several are named")
+        }
+        _ => Ok(()),
+    }
+}
+

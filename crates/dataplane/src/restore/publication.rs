@@ -1,0 +1,216 @@
+//! Publishing staged tables: one transaction that moves everything out of the hidden schemas.
+//!
+//! Tables that were asked for get their wanted names. What comes along (partitions, sequences,
+//! indexes, statistics) keeps its name where that is free; where it is not, or where the table got
+//! a new name, the table's old name at its beginning becomes the new one, and a number makes it
+//! unique. PostgreSQL moves a table's indexes, constraints and owned sequences with it.
+
+use std::collections::{HashMap, HashSet};
+
+use super::table::Request;
+use crate::postgres::connect::Client;
+use crate::postgres::sql::{ident, qualified};
+use crate::{Error, Result};
+
+/// How long a lock on what stands beside may be waited for.
+const LOCK_TIMEOUT: &str = "30s";
+
+/// An object in a hidden schema.
+struct Staged {
+    /// The word for it in `ALTER ...`.
+    kind: String,
+    name: String,
+    /// For functions, the arguments in parentheses.
+    arguments: String,
+    /// Moves with its table.
+    follows: bool,
+    /// The relation that this belongs to: an index's or sequence's table, a partition's topmost
+    /// parent.
+    table: Option<String>,
+}
+
+/// Publishes what lies in the `hidden` schemas (by the schema it comes from). Returns the names of
+/// the relations that were asked for.
+pub(super) async fn publish(
+    client: &Client,
+    request: &Request<'_>,
+    hidden: &HashMap<String, String>,
+) -> Result<Vec<String>> {
+    let mut script = format!("BEGIN;\nSET LOCAL lock_timeout = '{LOCK_TIMEOUT}';\n");
+    let mut created = Vec::new();
+    let mut taken: HashSet<(String, String)> = HashSet::new();
+    for source in hidden.keys() {
+        let target = request.target_schema(source);
+        script.push_str(&format!("CREATE SCHEMA IF NOT EXISTS {};\n", ident(&target)));
+        for name in names_in(client, &target).await? {
+            taken.insert((target.clone(), name));
+        }
+    }
+    for (source, hidden_schema) in hidden {
+        let target = request.target_schema(source);
+        let named = |name: &str| request.names.iter().any(|n| n.schema == *source && n.table == name);
+        for staged in staged_in(client, hidden_schema).await? {
+            let Staged { kind, name, arguments, follows, table } = &staged;
+            let new = match &request.new_table_name {
+                Some(new) if named(name) => new.clone(),
+                _ if named(name) || !arguments.is_empty() => name.clone(),
+                new => {
+                    let old = table.as_deref().filter(|old| named(old));
+                    free_name(name, old, new.as_deref(), &target, &taken)
+                }
+            };
+            taken.insert((target.clone(), new.clone()));
+            if new != *name {
+                let full = qualified(hidden_schema, name);
+                script.push_str(&format!("ALTER {kind} {full} RENAME TO {};\n", ident(&new)));
+            }
+            if !follows {
+                let full = format!("{}{arguments}", qualified(hidden_schema, &new));
+                script.push_str(&format!("ALTER {kind} {full} SET SCHEMA {};\n", ident(&target)));
+            }
+            if named(name) && arguments.is_empty() {
+                created.push(format!("{target}.{new}"));
+            }
+        }
+    }
+    for hidden_schema in hidden.values() {
+        script.push_str(&format!("DROP SCHEMA {};\n", ident(hidden_schema)));
+    }
+    script.push_str("COMMIT;\n");
+    client
+        .batch_execute(&script)
+        .await
+        .map_err(|error| Error::from(error).context("moving the restored tables into place"))?;
+    created.sort();
+    Ok(created)
+}
+
+/// A name for something that comes along with a table.
+fn free_name(
+    name: &str,
+    old_table: Option<&str>,
+    new_table: Option<&str>,
+    schema: &str,
+    taken: &HashSet<(String, String)>,
+) -> String {
+    let renamed = match (old_table, new_table) {
+        (Some(old), Some(new)) => name.strip_prefix(old).map(|rest| format!("{new}{rest}")),
+        _ => None,
+    };
+    let wanted = cut(renamed.as_deref().unwrap_or(name), 63).to_owned();
+    let mut candidate = wanted.clone();
+    let mut number = 1;
+    while taken.contains(&(schema.to_owned(), candidate.clone())) {
+        let suffix = format!("_{number}");
+        candidate = format!("{}{suffix}", cut(&wanted, 63 - suffix.len()));
+        number += 1;
+    }
+    candidate
+}
+
+/// The longest beginning of `text` with at most `most` bytes.
+fn cut(text: &str, most: usize) -> &str {
+    let mut end = text.len().min(most);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+/// The names of relations, statistics and types that a schema has already.
+async fn names_in(client: &Client, schema: &str) -> Result<Vec<String>> {
+    let rows = client
+        .query(
+            "SELECT c.relname::text FROM pg_catalog.pg_class c \
+             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 \
+             UNION SELECT s.stxname::text FROM pg_catalog.pg_statistic_ext s \
+             JOIN pg_catalog.pg_namespace n ON n.oid = s.stxnamespace WHERE n.nspname = $1",
+            &[&schema],
+        )
+        .await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// What lies in a hidden schema, in an order in which it can be moved: what follows its table is
+/// renamed before the table moves.
+async fn staged_in(client: &Client, schema: &str) -> Result<Vec<Staged>> {
+    let rows = client
+        .query(
+            "SELECT CASE WHEN c.relkind IN ('i', 'I') THEN 'INDEX' WHEN c.relkind = 'S' THEN 'SEQUENCE' \
+                         WHEN c.relkind = 'v' THEN 'VIEW' WHEN c.relkind = 'm' THEN 'MATERIALIZED VIEW' \
+                         WHEN c.relkind = 'f' THEN 'FOREIGN TABLE' ELSE 'TABLE' END, \
+                    c.relname::text, '', \
+                    c.relkind IN ('i', 'I') OR (c.relkind = 'S' AND owner.relname IS NOT NULL), \
+                    coalesce(indexed.relname, owner.relname, root.relname)::text, \
+                    CASE WHEN c.relkind IN ('i', 'I', 'S') THEN 0 WHEN c.relkind IN ('v', 'm') THEN 3 ELSE 2 END AS rank \
+             FROM pg_catalog.pg_class c \
+             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname = $1 \
+             LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid \
+             LEFT JOIN pg_catalog.pg_class indexed ON indexed.oid = \
+                  coalesce(pg_catalog.pg_partition_root(i.indrelid)::oid, i.indrelid) \
+             LEFT JOIN pg_catalog.pg_depend d ON c.relkind = 'S' AND d.objid = c.oid \
+                  AND d.classid = 'pg_catalog.pg_class'::regclass AND d.deptype IN ('a', 'i') \
+                  AND d.refclassid = 'pg_catalog.pg_class'::regclass \
+             LEFT JOIN pg_catalog.pg_class owner ON owner.oid = d.refobjid \
+             LEFT JOIN pg_catalog.pg_class root ON c.relispartition AND c.relkind IN ('r', 'p', 'f') \
+                  AND root.oid = pg_catalog.pg_partition_root(c.oid) \
+             WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'i', 'I') \
+             UNION ALL \
+             SELECT 'STATISTICS', s.stxname::text, '', false, t.relname::text, 4 \
+             FROM pg_catalog.pg_statistic_ext s \
+             JOIN pg_catalog.pg_namespace n ON n.oid = s.stxnamespace AND n.nspname = $1 \
+             JOIN pg_catalog.pg_class t ON t.oid = s.stxrelid \
+             UNION ALL \
+             SELECT CASE WHEN t.typtype = 'd' THEN 'DOMAIN' ELSE 'TYPE' END, t.typname::text, '', \
+                    false, NULL, 1 \
+             FROM pg_catalog.pg_type t \
+             JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace AND n.nspname = $1 \
+             LEFT JOIN pg_catalog.pg_class r ON r.oid = t.typrelid \
+             WHERE t.typtype IN ('b', 'c', 'd', 'e', 'r') AND t.typelem = 0 \
+                   AND (t.typrelid = 0 OR r.relkind = 'c') \
+             UNION ALL \
+             SELECT 'ROUTINE', p.proname::text, \
+                    '(' || pg_catalog.pg_get_function_identity_arguments(p.oid) || ')', false, NULL, 1 \
+             FROM pg_catalog.pg_proc p \
+             JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace AND n.nspname = $1 \
+             WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_depend d \
+                               WHERE d.objid = p.oid AND d.classid = 'pg_catalog.pg_proc'::regclass \
+                                     AND d.deptype = 'i') \
+             UNION ALL \
+             SELECT 'COLLATION', c.collname::text, '', false, NULL, 1 \
+             FROM pg_catalog.pg_collation c \
+             JOIN pg_catalog.pg_namespace n ON n.oid = c.collnamespace AND n.nspname = $1 \
+             ORDER BY 6, 2",
+            &[&schema],
+        )
+        .await?;
+    Ok(rows
+        .iter()
+        .map(|row| Staged {
+            kind: row.get(0),
+            name: row.get(1),
+            arguments: row.get(2),
+            follows: row.get(3),
+            table: row.get(4),
+        })
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_along_is_named_after_its_table() {
+        let taken: HashSet<_> =
+            [("s".to_owned(), "orders_pkey".to_owned()), ("s".to_owned(), "copy_i".to_owned())].into();
+        let name = |name, old, new| free_name(name, old, new, "s", &taken);
+        assert_eq!(name("orders_pkey", Some("orders"), Some("copy")), "copy_pkey");
+        assert_eq!(name("orders_i", Some("orders"), Some("copy")), "copy_i_1");
+        assert_eq!(name("orders_pkey", Some("orders"), None), "orders_pkey_1");
+        assert_eq!(name("other", Some("orders"), Some("copy")), "other");
+        let long = "é".repeat(31) + "x";
+        assert_eq!(name(&long, None, None), long);
+        assert!(name(&format!("orders{long}"), Some("orders"), Some("copies_of")).len() <= 63);
+    }
+}

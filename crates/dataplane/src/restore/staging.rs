@@ -1,0 +1,200 @@
+//! Staging: hidden databases and schemas that belong to one running restore.
+//!
+//! Their names are `strongroom_staging_<run>_<n>`, with eight hexadecimal digits that tell the run.
+//! A run is alive as long as its *keeper* is connected: a session that does nothing, named
+//! `strongroom restore <run>`. When the process dies its sockets close, and the server ends an idle
+//! session at once, while a session in the midst of an index build may go on for hours. So whoever
+//! finds staging remains without a keeper may end the run's other sessions and remove them.
+//!
+//! Roles that a cluster restore had to create early carry the mark in their comment.
+
+use std::time::Duration;
+
+use crate::postgres::catalog::STAGING;
+use crate::postgres::connect::Client;
+use crate::postgres::server::Server;
+use crate::postgres::sql::{ident, literal};
+use crate::progress::Progress;
+use crate::{Error, Kind, Result};
+
+/// The comment of a role that was created for staging, before the run's digits.
+const ROLE_MARK: &str = "strongroom staging ";
+
+/// One restore's hold on a server.
+pub(super) struct Staging {
+    run: String,
+    server: Server,
+    /// The keeper. Its database is the one the URL names, or one that a cluster restore spares.
+    keeper: Client,
+    databases: std::sync::atomic::AtomicUsize,
+}
+
+impl Staging {
+    /// Begins a run: from now on its staging is nobody else's to remove.
+    pub(super) async fn begin(server: &Server) -> Result<Self> {
+        let name = strongroom_format::layout::new_pack_name();
+        let run = name[..8].to_owned();
+        let keeper = Client::connect(server, &server.database, &application(&run)).await?;
+        Ok(Staging { run, server: server.clone(), keeper, databases: 0.into() })
+    }
+
+    /// The session for statements on the whole cluster.
+    pub(super) fn keeper(&self) -> &Client {
+        &self.keeper
+    }
+
+    /// Moves the keeper to another database, so that its own can be renamed.
+    pub(super) async fn move_keeper(&mut self, database: &str) -> Result<()> {
+        self.keeper = Client::connect(&self.server, database, &application(&self.run)).await?;
+        Ok(())
+    }
+
+    /// What the run's working sessions are called.
+    pub(super) fn worker(&self) -> String {
+        format!("{} worker", application(&self.run))
+    }
+
+    /// A new hidden name, for a database or a schema.
+    pub(super) fn name(&self) -> String {
+        let number = self.databases.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        format!("{STAGING}{}_{number}", self.run)
+    }
+
+    /// The comment that marks a role of this run.
+    pub(super) fn role_mark(&self) -> String {
+        format!("{ROLE_MARK}{}", self.run)
+    }
+
+    /// Removes everything that the run has staged. What was published has other names by now.
+    pub(super) async fn abandon(self, progress: &Progress) {
+        progress.step("removing what was staged");
+        // The keeper may be what broke: a new session does the cleaning.
+        drop(self.keeper);
+        if let Err(error) = remove(&self.server, &self.run).await {
+            progress.note(format!(
+                "staging remains could not be removed: {error}; the next restore into this server \
+                 removes them (names begin with {STAGING}{})",
+                self.run
+            ));
+        }
+    }
+}
+
+fn application(run: &str) -> String {
+    format!("strongroom restore {run}")
+}
+
+/// Finds and removes what killed restores left behind on the server.
+pub(super) async fn sweep(server: &Server, progress: &Progress) -> Result<()> {
+    let client = Client::connect(server, &server.database, "strongroom restore").await?;
+    let mut runs = runs_among(
+        client
+            .query("SELECT datname::text FROM pg_database WHERE starts_with(datname, $1)", &[&STAGING])
+            .await?
+            .iter()
+            .map(|row| row.get(0)),
+    );
+    let marked = client
+        .query(
+            "SELECT shobj_description(oid, 'pg_authid') FROM pg_roles \
+             WHERE starts_with(shobj_description(oid, 'pg_authid'), $1)",
+            &[&ROLE_MARK],
+        )
+        .await?;
+    runs.extend(marked.iter().map(|row| row.get::<_, String>(0)[ROLE_MARK.len()..].to_owned()));
+    for database in connectable(&client).await? {
+        // A database that went away meanwhile has no remains either.
+        let Ok(inside) = Client::connect(server, &database, "strongroom restore").await else { continue };
+        let sql = "SELECT nspname::text FROM pg_namespace WHERE starts_with(nspname, $1)";
+        runs.extend(runs_among(inside.query(sql, &[&STAGING]).await?.iter().map(|row| row.get(0))));
+    }
+    runs.sort();
+    runs.dedup();
+    for run in runs {
+        if keeper_lives(&client, &run).await? {
+            progress.note(format!("another restore ({run}) is running on this server"));
+            continue;
+        }
+        progress.step(format!("removing remains of an interrupted restore ({run})"));
+        remove(server, &run).await?;
+    }
+    Ok(())
+}
+
+fn runs_among(names: impl Iterator<Item = String>) -> Vec<String> {
+    let digits = |name: String| {
+        let run = name.strip_prefix(STAGING)?.split('_').next()?.to_owned();
+        (run.len() == 8 && run.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(run)
+    };
+    names.filter_map(digits).collect()
+}
+
+async fn connectable(client: &Client) -> Result<Vec<String>> {
+    let sql = "SELECT datname::text FROM pg_database \
+               WHERE datallowconn AND datname <> 'template0' AND NOT starts_with(datname, $1) \
+                     AND has_database_privilege(oid, 'CONNECT')";
+    Ok(client.query(sql, &[&STAGING]).await?.iter().map(|row| row.get(0)).collect())
+}
+
+/// Whether the run's keeper is connected. One that was just killed is given a moment to leave.
+async fn keeper_lives(client: &Client, run: &str) -> Result<bool> {
+    for _ in 0..20 {
+        let sql = format!(
+            "SELECT 1 FROM pg_stat_activity WHERE application_name = {}",
+            literal(&application(run))
+        );
+        if client.scalar(&sql).await?.is_none() {
+            return Ok(false);
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Ok(true)
+}
+
+/// Ends the run's sessions and removes its databases, schemas and roles.
+async fn remove(server: &Server, run: &str) -> Result<()> {
+    let client = Client::connect(server, &server.database, "strongroom restore").await?;
+    let prefix = format!("{STAGING}{run}_");
+    end_sessions(&client, run).await?;
+    let sql = "SELECT datname::text FROM pg_database WHERE starts_with(datname, $1)";
+    for row in client.query(sql, &[&prefix]).await? {
+        let name: String = row.get(0);
+        // A template, or one that takes no connections, was staged with its properties.
+        let quoted = ident(&name);
+        client
+            .batch_execute(&format!("ALTER DATABASE {quoted} WITH IS_TEMPLATE false"))
+            .await?;
+        client.batch_execute(&format!("DROP DATABASE {quoted} WITH (FORCE)")).await?;
+    }
+    for database in connectable(&client).await? {
+        let Ok(inside) = Client::connect(server, &database, "strongroom restore").await else { continue };
+        let sql = "SELECT nspname::text FROM pg_namespace WHERE starts_with(nspname, $1)";
+        for row in inside.query(sql, &[&prefix]).await? {
+            let name: String = row.get(0);
+            inside.batch_execute(&format!("DROP SCHEMA {} CASCADE", ident(&name))).await?;
+        }
+    }
+    let sql = "SELECT rolname::text FROM pg_roles WHERE shobj_description(oid, 'pg_authid') = $1";
+    for row in client.query(sql, &[&format!("{ROLE_MARK}{run}")]).await? {
+        let name: String = row.get(0);
+        client.batch_execute(&format!("DROP ROLE {}", ident(&name))).await?;
+    }
+    Ok(())
+}
+
+async fn end_sessions(client: &Client, run: &str) -> Result<()> {
+    for _ in 0..100 {
+        let ended = client
+            .query(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                 WHERE starts_with(application_name, $1) AND pid <> pg_backend_pid()",
+                &[&application(run)],
+            )
+            .await?;
+        if ended.is_empty() {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Err(Error::new(Kind::Busy, format!("sessions of restore {run} do not end")))
+}

@@ -1,0 +1,239 @@
+//! Collection URLs: which stores there are, what their URLs may say, and what their errors mean.
+//!
+//! Parameters of `s3://` URLs have the names that CockroachDB's storage URLs give them, so that one
+//! URL serves both. What is not understood is refused by name: a misspelt secret must not end as a
+//! silent fallback to somebody else's credentials.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{ClientOptions, ObjectStore, RetryConfig};
+use url::Url;
+
+use crate::error::bail;
+use crate::{Error, Kind, Result};
+
+/// An open store and where the collection lies in it.
+pub(super) struct Opened {
+    pub(super) objects: Arc<dyn ObjectStore>,
+    pub(super) root: Path,
+    pub(super) shown: String,
+}
+
+pub(super) fn open(text: &str, create: bool) -> Result<Opened> {
+    let hint = "collections are file:///absolute/folder or s3://bucket/folder?AWS_REGION=...";
+    let url = Url::parse(text).map_err(|error| {
+        Error::new(Kind::Usage, format!("the collection URL can not be read: {error}")).hint(hint)
+    })?;
+    match url.scheme() {
+        "file" => open_folder(&url, create),
+        "s3" => open_bucket(&url),
+        other => Err(Error::new(
+            Kind::Usage,
+            format!("the collection URL has the scheme '{other}', which is not supported"),
+        )
+        .hint(hint)),
+    }
+}
+
+fn open_folder(url: &Url, create: bool) -> Result<Opened> {
+    if url.query().is_some() {
+        bail!(Usage, "a file:// collection URL takes no parameters");
+    }
+    let folder: PathBuf = url.to_file_path().map_err(|()| {
+        Error::new(Kind::Usage, "the collection URL names no folder of this machine")
+            .hint("three slashes, then the absolute folder: file:///var/backups/strongroom")
+    })?;
+    let shown = format!("file://{}", folder.display());
+    if create {
+        use std::os::unix::fs::DirBuilderExt;
+        // Rows and password verifiers lie here: for nobody else, unless the owner says so.
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+        made.map_err(|error| io_error(&format!("creating collection {shown}"), &error))?;
+    }
+    if !folder.is_dir() {
+        return Err(Error::new(Kind::NotFound, format!("collection {shown} does not exist"))
+            .hint("check the folder's name; backup creates it"));
+    }
+    let objects = LocalFileSystem::new_with_prefix(&folder)
+        .map_err(|error| translate(&format!("opening collection {shown}"), error))?
+        .with_fsync(true);
+    Ok(Opened { objects: Arc::new(objects), root: Path::default(), shown })
+}
+
+fn open_bucket(url: &Url) -> Result<Opened> {
+    let Some(bucket) = url.host_str().filter(|host| !host.is_empty()) else {
+        return Err(Error::new(Kind::Usage, "the collection URL names no bucket")
+            .hint("it looks like s3://bucket/folder?AWS_REGION=..."));
+    };
+    // Spaces stand for the plus signs that somebody forgot to encode in a secret key.
+    let mut given: HashMap<String, String> = url
+        .query_pairs()
+        .map(|(name, value)| (name.into_owned(), value.replace(' ', "+")))
+        .collect();
+    let mut take = |name: &str| given.remove(name).filter(|value| !value.is_empty());
+    let auth = take("AUTH").unwrap_or_default();
+    let (access_key, secret_key) = (take("AWS_ACCESS_KEY_ID"), take("AWS_SECRET_ACCESS_KEY"));
+    let token = take("AWS_SESSION_TOKEN");
+    let (endpoint, region) = (take("AWS_ENDPOINT"), take("AWS_REGION"));
+    if let Some(name) = given.keys().min() {
+        return Err(Error::new(Kind::Usage, format!("unknown S3 query parameter: {name}")).hint(
+            "supported: AUTH, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, \
+             AWS_ENDPOINT, AWS_REGION",
+        ));
+    }
+    if !matches!(auth.as_str(), "" | "implicit" | "specified") {
+        bail!(Usage, "AUTH is '{auth}'; it is 'specified' or 'implicit'");
+    }
+    let specified = access_key.is_some() || secret_key.is_some();
+    if auth == "implicit" && specified {
+        bail!(Usage, "AUTH=implicit takes the credentials of this machine; the URL has others");
+    }
+    if auth == "specified" || specified {
+        if access_key.is_none() {
+            bail!(Usage, "the collection URL has no AWS_ACCESS_KEY_ID");
+        }
+        if secret_key.is_none() {
+            bail!(Usage, "the collection URL has no AWS_SECRET_ACCESS_KEY");
+        }
+    }
+    let patience = patience()?;
+    let endpoint = endpoint.or_else(|| std::env::var("AWS_ENDPOINT_URL").ok());
+    let plain = endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http://"));
+    let mut builder = AmazonS3Builder::from_env()
+        .with_bucket_name(bucket)
+        .with_conditional_put(S3ConditionalPut::ETagMatch)
+        .with_client_options(
+            ClientOptions::new()
+                .with_connect_timeout(patience.min(Duration::from_secs(15)))
+                .with_timeout(patience)
+                .with_allow_http(plain),
+        )
+        .with_retry(RetryConfig { retry_timeout: patience, ..Default::default() });
+    if let Some(key) = access_key {
+        builder = builder.with_access_key_id(key);
+    }
+    if let Some(key) = secret_key {
+        builder = builder.with_secret_access_key(key);
+    }
+    if let Some(token) = token {
+        builder = builder.with_token(token);
+    }
+    if let Some(endpoint) = endpoint {
+        builder = builder.with_endpoint(endpoint);
+    }
+    if let Some(region) = region {
+        builder = builder.with_region(region);
+    }
+    let folder = url.path().trim_matches('/');
+    let shown = format!("s3://{bucket}/{folder}");
+    let root = Path::from_url_path(folder)
+        .map_err(|error| Error::new(Kind::Usage, format!("collection {shown}: {error}")))?;
+    let objects =
+        builder.build().map_err(|error| translate(&format!("opening collection {shown}"), error))?;
+    Ok(Opened { objects: Arc::new(objects), root, shown })
+}
+
+/// How long a store may take before we give up on one request, repeats included.
+fn patience() -> Result<Duration> {
+    match std::env::var("STRONGROOM_STORE_TIMEOUT") {
+        Err(_) => Ok(Duration::from_secs(120)),
+        Ok(text) => match text.parse() {
+            Ok(seconds) if seconds > 0 => Ok(Duration::from_secs(seconds)),
+            _ => bail!(Usage, "STRONGROOM_STORE_TIMEOUT is not a number of seconds"),
+        },
+    }
+}
+
+/// What an error of a store means.
+pub(super) fn translate(doing: &str, error: object_store::Error) -> Error {
+    use object_store::Error as E;
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    while let Some(inner) = cause {
+        if let Some(io) = inner.downcast_ref::<std::io::Error>() {
+            return io_error(doing, io);
+        }
+        cause = inner.source();
+    }
+    let text = error.to_string();
+    match &error {
+        E::PermissionDenied { .. } | E::Unauthenticated { .. } => {
+            Error::new(Kind::Denied, format!("{doing}: the store refused our credentials"))
+                .hint("check the access key, the secret key and what they may do in this bucket")
+        }
+        E::NotFound { .. } => Error::new(Kind::NotFound, format!("{doing}: it does not exist"))
+            .hint("check the bucket's name, endpoint and region"),
+        _ if text.contains("403") || text.contains("SignatureDoesNotMatch") => {
+            Error::new(Kind::Denied, format!("{doing}: the store refused our credentials"))
+                .hint("check the access key, the secret key and what they may do in this bucket")
+        }
+        _ if text.contains("error sending request") || text.contains("timed out") => {
+            Error::new(Kind::Unreachable, format!("{doing}: the store does not answer"))
+                .hint("check AWS_ENDPOINT and AWS_REGION, and that the store can be reached from here")
+        }
+        _ if text.contains("credential") => {
+            Error::new(Kind::Denied, format!("{doing}: no credentials for the store were found"))
+                .hint("give AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the URL or the environment")
+        }
+        _ => Error::new(Kind::Unreachable, format!("{doing}: {}", first_line(&text)))
+            .hint("the store failed: try again, or see its log"),
+    }
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or(text)
+}
+
+fn io_error(doing: &str, error: &std::io::Error) -> Error {
+    use std::io::ErrorKind as E;
+    let message = format!("{doing}: {error}");
+    match error.kind() {
+        E::StorageFull | E::QuotaExceeded | E::FileTooLarge => {
+            Error::new(Kind::Exhausted, message).hint("make room on the collection's disk")
+        }
+        E::PermissionDenied | E::ReadOnlyFilesystem => {
+            Error::new(Kind::Denied, message).hint("check who may write to the collection's folder")
+        }
+        E::NotFound => Error::new(Kind::NotFound, message),
+        E::ConnectionRefused | E::ConnectionReset | E::TimedOut | E::BrokenPipe => {
+            Error::new(Kind::Unreachable, message)
+                .hint("check AWS_ENDPOINT and AWS_REGION, and that the store can be reached from here")
+        }
+        _ => Error::new(Kind::Failed, message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrong_urls_are_refused_with_the_way_out() {
+        for (url, message) in [
+            ("/var/backups", "can not be read"),
+            ("ftp://host/x", "the scheme 'ftp'"),
+            ("file://relative/x", "names no folder"),
+            ("file:///x?a=b", "takes no parameters"),
+            ("s3:///x", "names no bucket"),
+            ("s3://b/x?AWS_ACESS_KEY_ID=x", "unknown S3 query parameter: AWS_ACESS_KEY_ID"),
+            ("s3://b/x?AUTH=maybe", "AUTH is 'maybe'"),
+            ("s3://b/x?AWS_ACCESS_KEY_ID=x", "no AWS_SECRET_ACCESS_KEY"),
+            ("s3://b/x?AUTH=implicit&AWS_ACCESS_KEY_ID=x&AWS_SECRET_ACCESS_KEY=y", "AUTH=implicit"),
+        ] {
+            let error = open(url, false).err().unwrap();
+            assert_eq!(error.kind(), Kind::Usage, "{url}");
+            assert!(error.message().contains(message), "{url}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_bucket_is_shown_without_its_secrets() {
+        let url = "s3://b/x/y?AWS_ACCESS_KEY_ID=AKIA&AWS_SECRET_ACCESS_KEY=hush&AWS_REGION=r";
+        assert_eq!(open(url, false).ok().unwrap().shown, "s3://b/x/y");
+    }
+}

@@ -1,0 +1,198 @@
+//! The collection's objects, wherever they lie: a local folder or an S3 bucket.
+//!
+//! The `object_store` crate speaks the protocols; this module decides what is asked of them. An
+//! object is visible whole or not at all. On local disks a write returns after file and folder were
+//! synced; object stores promise the same with their reply. Every read and write is counted, so
+//! that a restore can say what it cost.
+
+mod location;
+mod pack;
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+use strongroom_format::layout::ObjectKey;
+
+pub(crate) use pack::{PackWriter, Packs};
+
+use crate::{Error, Kind, Result};
+
+/// An open collection.
+#[derive(Clone)]
+pub struct Store {
+    objects: Arc<dyn ObjectStore>,
+    /// The collection's folder inside the bucket.
+    root: Path,
+    /// The collection's URL without secrets.
+    shown: Arc<str>,
+    counters: Arc<Counters>,
+}
+
+#[derive(Default)]
+struct Counters {
+    read: AtomicU64,
+    written: AtomicU64,
+}
+
+impl Store {
+    /// Opens the collection at `url`. A local folder is created where `create` is set, and must
+    /// exist otherwise. Nothing is read or written yet.
+    pub fn open(url: &str, create: bool) -> Result<Self> {
+        let location::Opened { objects, root, shown } = location::open(url, create)?;
+        Ok(Store { objects, root, shown: shown.into(), counters: Arc::default() })
+    }
+
+    /// The collection's URL without secrets.
+    pub fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// Bytes read since it was opened.
+    pub fn bytes_read(&self) -> u64 {
+        self.counters.read.load(Ordering::Relaxed)
+    }
+
+    /// Bytes written since it was opened.
+    pub fn bytes_written(&self) -> u64 {
+        self.counters.written.load(Ordering::Relaxed)
+    }
+
+    fn place(&self, path: &str) -> Path {
+        path.split('/').fold(self.root.clone(), |place, part| place.join(part))
+    }
+
+    /// Writes an object whole, replacing an earlier one.
+    pub async fn put(&self, key: &ObjectKey, bytes: Vec<u8>) -> Result<()> {
+        let length = bytes.len() as u64;
+        let path = key.path();
+        let put = self.objects.put(&self.place(&path), bytes.into()).await;
+        put.map_err(|error| self.error("writing", &path, error))?;
+        self.counters.written.fetch_add(length, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Writes an object unless there is one of that name. False: there is.
+    pub async fn create(&self, key: &ObjectKey, bytes: Vec<u8>) -> Result<bool> {
+        let path = key.path();
+        let options = PutOptions { mode: PutMode::Create, ..Default::default() };
+        match self.objects.put_opts(&self.place(&path), bytes.into(), options).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
+            Err(error) => Err(self.error("writing", &path, error)),
+        }
+    }
+
+    /// Reads an object whole. `None`: there is none.
+    pub async fn find(&self, path: &str) -> Result<Option<Bytes>> {
+        let read = async { self.objects.get(&self.place(path)).await?.bytes().await };
+        match read.await {
+            Ok(bytes) => {
+                self.counters.read.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                Ok(Some(bytes))
+            }
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(self.error("reading", path, error)),
+        }
+    }
+
+    /// Reads an object whole.
+    pub async fn get(&self, path: &str) -> Result<Bytes> {
+        self.find(path).await?.ok_or_else(|| self.missing(path))
+    }
+
+    /// Reads a part of an object.
+    pub async fn get_range(&self, path: &str, range: Range<u64>) -> Result<Bytes> {
+        let wanted = range.end - range.start;
+        if wanted == 0 {
+            return Ok(Bytes::new());
+        }
+        let from = range.start;
+        let read = match self.objects.get_range(&self.place(path), range).await {
+            Ok(bytes) => bytes,
+            Err(object_store::Error::NotFound { .. }) => return Err(self.missing(path)),
+            Err(error) => {
+                // A range past the end is reported in a different way by every store.
+                let head = self.objects.head(&self.place(path)).await;
+                if head.is_ok_and(|meta| meta.size < from + wanted) {
+                    return Err(self.cut_short(path));
+                }
+                return Err(self.error("reading", path, error));
+            }
+        };
+        if (read.len() as u64) < wanted {
+            return Err(self.cut_short(path));
+        }
+        self.counters.read.fetch_add(wanted, Ordering::Relaxed);
+        Ok(read)
+    }
+
+    /// The length of an object. `None`: there is none.
+    pub async fn length(&self, path: &str) -> Result<Option<u64>> {
+        match self.objects.head(&self.place(path)).await {
+            Ok(meta) => Ok(Some(meta.size)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(self.error("reading", path, error)),
+        }
+    }
+
+    /// The folders directly inside `folder` (the collection's own: ""), by name.
+    pub async fn folders(&self, folder: &str) -> Result<Vec<String>> {
+        let place = if folder.is_empty() { self.root.clone() } else { self.place(folder) };
+        let listed = self.objects.list_with_delimiter(Some(&place)).await;
+        let listed = listed.map_err(|error| self.error("listing", folder, error))?;
+        let name = |path: &Path| path.parts().next_back().map(|part| part.as_ref().to_owned());
+        Ok(listed.common_prefixes.iter().filter_map(name).collect())
+    }
+
+    /// The names of all objects inside `folder`, below the collection's root.
+    pub async fn objects_in(&self, folder: &str) -> Result<Vec<String>> {
+        let listed: Vec<_> = self
+            .objects
+            .list(Some(&self.place(folder)))
+            .map_ok(|meta| meta.location)
+            .try_collect()
+            .await
+            .map_err(|error| self.error("listing", folder, error))?;
+        let below = |path: Path| {
+            let parts: Vec<_> = path.prefix_match(&self.root)?.collect();
+            Some(parts.iter().map(|part| part.as_ref()).collect::<Vec<_>>().join("/"))
+        };
+        Ok(listed.into_iter().filter_map(below).collect())
+    }
+
+    /// Removes an object; it is no error if there is none.
+    pub async fn delete(&self, path: &str) -> Result<()> {
+        match self.objects.delete(&self.place(path)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(self.error("deleting", path, error)),
+        }
+    }
+
+    /// The error for an object that must be there.
+    pub(crate) fn missing(&self, path: &str) -> Error {
+        Error::new(Kind::Damaged, format!("object {path} is missing from collection {}", self.shown))
+            .hint("restore from another backup, or bring the object back from a copy of the collection")
+    }
+
+    fn cut_short(&self, path: &str) -> Error {
+        let shown = &self.shown;
+        Error::new(Kind::Damaged, format!("object {path} in collection {shown} was cut short"))
+            .hint("restore from another backup, or bring the object back from a copy of the collection")
+    }
+
+    fn error(&self, doing: &str, path: &str, error: object_store::Error) -> Error {
+        let what = if path.is_empty() { "the collection".to_owned() } else { format!("object {path}") };
+        location::translate(&format!("{doing} {what} in {}", self.shown), error)
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
