@@ -9,6 +9,7 @@ mod commands;
 mod exit;
 mod output;
 mod progress;
+mod redact;
 mod signals;
 
 use std::process::ExitCode;

@@ -16,7 +16,7 @@ use crate::output;
 /// A step of which nobody knows the length.
 const SPINNER: &str = "{spinner} {msg} ({elapsed})";
 /// A step that moves a known number of bytes.
-const BAR: &str = "{spinner} {msg} [{bar:28}] {binary_bytes}/{binary_total_bytes}, \
+const BAR: &str = "{spinner} {msg} [{wide_bar}] {binary_bytes} of {binary_total_bytes}, \
                    {binary_bytes_per_sec}, {eta} left";
 
 /// Listens to a running command. Cheap to clone.
@@ -73,10 +73,10 @@ impl Reporter {
             Face::Lines if again => {}
             Face::Lines => output::complain(text),
             Face::Bar(bar) => {
+                bar.set_message(output::one_line(text));
                 bar.set_style(style(SPINNER));
                 bar.unset_length();
                 bar.reset();
-                bar.set_message(output::printable(text));
                 bar.enable_steady_tick(Duration::from_millis(120));
             }
         }

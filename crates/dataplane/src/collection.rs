@@ -47,8 +47,18 @@ pub async fn list(store: &Store) -> Result<Vec<Entry>> {
         name.len() == length && name.bytes().all(|byte| byte.is_ascii_digit())
     };
     let mut ids = Vec::new();
-    for year in store.folders("").await?.iter().filter(|name| digits(name, 4)) {
-        for month in store.folders(year).await?.iter().filter(|name| digits(name, 2)) {
+    for year in store
+        .folders("")
+        .await?
+        .iter()
+        .filter(|name| digits(name, 4))
+    {
+        for month in store
+            .folders(year)
+            .await?
+            .iter()
+            .filter(|name| digits(name, 2))
+        {
             let folder = format!("{year}/{month}");
             for day in store.folders(&folder).await? {
                 ids.extend(format!("{folder}/{day}").parse::<BackupId>());
@@ -59,15 +69,18 @@ pub async fn list(store: &Store) -> Result<Vec<Entry>> {
         .map(|id| async move {
             let entry = match manifest(store, id).await {
                 Ok(Some(stored)) => Entry::Complete(Box::new(stored.manifest)),
+                // Local disks keep the empty folders of a backup that was removed.
+                Ok(None) if store.objects_in(&id.to_string()).await?.is_empty() => return Ok(None),
                 Ok(None) => Entry::Incomplete(id),
                 Err(error) if matches!(error.kind(), Kind::Damaged | Kind::Unsupported) => {
                     Entry::Damaged(id, error)
                 }
                 Err(error) => return Err(error),
             };
-            Ok((id, entry))
+            Ok(Some((id, entry)))
         })
         .buffer_unordered(CONCURRENCY)
+        .try_filter_map(|found| async move { Ok(found) })
         .try_collect()
         .await?;
     Ok(std::mem::take(&mut entries).into_values().collect())
@@ -75,17 +88,23 @@ pub async fn list(store: &Store) -> Result<Vec<Entry>> {
 
 async fn manifest(store: &Store, id: BackupId) -> Result<Option<Stored>> {
     let path = ObjectKey::Manifest(id).path();
-    let Some(bytes) = store.find(&path).await? else { return Ok(None) };
-    Manifest::decode(&bytes, id).map(Some).map_err(|error| Error::stored(path, error))
+    let Some(bytes) = store.find(&path).await? else {
+        return Ok(None);
+    };
+    Manifest::decode(&bytes, id)
+        .map(Some)
+        .map_err(|error| Error::stored(path, error))
 }
 
 /// The id that `name` stands for: an id, or `latest` for the newest complete backup.
 pub async fn resolve(store: &Store, name: &str) -> Result<BackupId> {
     if name != "latest" {
-        return name.parse().map_err(|error: strongroom_format::FormatError| {
-            Error::new(Kind::Usage, error.to_string())
-                .hint("strongroom backups lists the ids; 'latest' names the newest")
-        });
+        return name
+            .parse()
+            .map_err(|error: strongroom_format::FormatError| {
+                Error::new(Kind::Usage, error.to_string())
+                    .hint("strongroom backups lists the ids; 'latest' names the newest")
+            });
     }
     let newest = list(store).await?.into_iter().rev();
     let complete = newest.filter_map(|entry| match entry {
@@ -93,8 +112,11 @@ pub async fn resolve(store: &Store, name: &str) -> Result<BackupId> {
         _ => None,
     });
     complete.into_iter().next().ok_or_else(|| {
-        Error::new(Kind::NotFound, format!("collection {} holds no complete backup", store.shown()))
-            .hint("take one with strongroom backup")
+        Error::new(
+            Kind::NotFound,
+            format!("collection {} holds no complete backup", store.shown()),
+        )
+        .hint("take one with strongroom backup")
     })
 }
 
@@ -114,8 +136,15 @@ impl Backup {
     pub async fn open(store: &Store, name: &str, secret: Option<&Secret>) -> Result<Self> {
         let id = resolve(store, name).await?;
         let Some(stored) = manifest(store, id).await? else {
-            let started = store.length(&ObjectKey::Started(id).path()).await?.is_some();
-            let what = if started { "is not complete" } else { "does not exist" };
+            let started = store
+                .length(&ObjectKey::Started(id).path())
+                .await?
+                .is_some();
+            let what = if started {
+                "is not complete"
+            } else {
+                "does not exist"
+            };
             return Err(Error::new(
                 Kind::NotFound,
                 format!("backup {id} {what} in collection {}", store.shown()),
@@ -137,26 +166,43 @@ impl Backup {
             }
         };
         let path = ObjectKey::Manifest(id).path();
-        stored.authenticate(key.as_ref()).map_err(|error| Error::stored(path, error))?;
+        stored
+            .authenticate(key.as_ref())
+            .map_err(|error| Error::stored(path, error))?;
         let manifest = stored.manifest;
         let path = ObjectKey::Contents(id).path();
         let unusable = |error| Error::stored(&path, error);
         let bytes = store.get(&path).await?;
-        let raw = piece::decode(&bytes, manifest.contents, &path, key.as_ref()).map_err(unusable)?;
+        let raw =
+            piece::decode(&bytes, manifest.contents, &path, key.as_ref()).map_err(unusable)?;
         let contents = Contents::decode(&raw).map_err(unusable)?;
-        Ok(Backup { store: store.clone(), manifest, contents, key })
+        Ok(Backup {
+            store: store.clone(),
+            manifest,
+            contents,
+            key,
+        })
     }
 
     /// The database of this name.
     pub fn database(&self, name: &str) -> Result<&Database> {
-        self.contents.databases.iter().find(|database| database.name == name).ok_or_else(|| {
-            let there: Vec<&str> = self.contents.databases.iter().map(|d| d.name.as_str()).collect();
-            Error::new(
-                Kind::NotFound,
-                format!("backup {} holds no database \"{name}\"", self.manifest.id),
-            )
-            .hint(format!("it holds: {}", there.join(", ")))
-        })
+        self.contents
+            .databases
+            .iter()
+            .find(|database| database.name == name)
+            .ok_or_else(|| {
+                let there: Vec<&str> = self
+                    .contents
+                    .databases
+                    .iter()
+                    .map(|d| d.name.as_str())
+                    .collect();
+                Error::new(
+                    Kind::NotFound,
+                    format!("backup {} holds no database \"{name}\"", self.manifest.id),
+                )
+                .hint(format!("it holds: {}", there.join(", ")))
+            })
     }
 
     /// The archive that `pg_dump` made of the database's definitions.
@@ -176,8 +222,11 @@ impl Backup {
         const REQUEST: u64 = 8 * 1024 * 1024;
         let path = ObjectKey::Segments(self.manifest.id).path();
         let mut lists = vec![SegmentList::default(); data.len()];
-        let mut wanted: Vec<(usize, ListRef)> =
-            data.iter().enumerate().filter_map(|(at, data)| Some((at, data.list?))).collect();
+        let mut wanted: Vec<(usize, ListRef)> = data
+            .iter()
+            .enumerate()
+            .filter_map(|(at, data)| Some((at, data.list?)))
+            .collect();
         wanted.sort_by_key(|(_, list)| list.offset);
         let end = |list: &ListRef| list.offset + list.piece.stored_bytes;
         let mut rest = wanted.as_slice();
@@ -209,7 +258,10 @@ impl Backup {
         let decoded = SegmentList::decode(&raw).map_err(unusable)?;
         let packs = self.contents.packs.len();
         if let Some(segment) = decoded.segments.iter().find(|s| s.pack as usize >= packs) {
-            let message = format!("object {path} names pack {}, and there are {packs}", segment.pack);
+            let message = format!(
+                "object {path} names pack {}, and there are {packs}",
+                segment.pack
+            );
             return Err(Error::new(Kind::Damaged, message));
         }
         Ok(decoded)
@@ -221,7 +273,9 @@ impl Backup {
 pub async fn rotate_keys(store: &Store, old: &Secret, new: &Secret) -> Result<u64> {
     let mut rotated = 0;
     for entry in list(store).await? {
-        let Entry::Complete(manifest) = entry else { continue };
+        let Entry::Complete(manifest) = entry else {
+            continue;
+        };
         if manifest.key_id.is_none() {
             continue;
         }

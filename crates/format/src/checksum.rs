@@ -24,7 +24,10 @@ impl Checksum {
         if self == expected {
             return Ok(());
         }
-        Err(FormatError::Checksum { expected: expected.to_string(), found: self.to_string() })
+        Err(FormatError::Checksum {
+            expected: expected.to_string(),
+            found: self.to_string(),
+        })
     }
 }
 
@@ -62,8 +65,10 @@ impl FromStr for Checksum {
     type Err = FormatError;
 
     fn from_str(text: &str) -> Result<Self, FormatError> {
-        let bad =
-            || FormatError::NotA { expected: "checksum", reason: format!("'{text}'") };
+        let bad = || FormatError::NotA {
+            expected: "checksum",
+            reason: format!("'{text}'"),
+        };
         let bytes = hex_bytes(text).ok_or_else(bad)?;
         Ok(Checksum(bytes.try_into().map_err(|_| bad())?))
     }

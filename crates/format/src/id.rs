@@ -59,7 +59,11 @@ impl FromStr for BackupId {
             .map_err(|_| bad())?;
         let id = BackupId(time.timestamp() + (hundredths * 10).milliseconds());
         // `parse` of numbers accepts signs and spaces, which an id does not have.
-        if id.to_string() == trimmed { Ok(id) } else { Err(bad()) }
+        if id.to_string() == trimmed {
+            Ok(id)
+        } else {
+            Err(bad())
+        }
     }
 }
 
@@ -83,7 +87,11 @@ mod tests {
 
     #[test]
     fn an_id_survives_its_own_text() {
-        for text in ["2026/11/22-130000.00", "1999/12/31-235959.99", "2024/02/29-000000.07"] {
+        for text in [
+            "2026/11/22-130000.00",
+            "1999/12/31-235959.99",
+            "2024/02/29-000000.07",
+        ] {
             assert_eq!(text.parse::<BackupId>().unwrap().to_string(), text);
         }
         let slashed: BackupId = "/2026/11/22-130000.00/".parse().unwrap();
@@ -92,8 +100,16 @@ mod tests {
 
     #[test]
     fn other_text_is_refused() {
-        for text in ["", "latest", "2026/11/22", "2026/13/22-130000.00", "2026/11/22-130000.0",
-                     "2026/11/22-130000.+1", "../../etc/passwd.00", "2026/11/22-1300é0.00"] {
+        for text in [
+            "",
+            "latest",
+            "2026/11/22",
+            "2026/13/22-130000.00",
+            "2026/11/22-130000.0",
+            "2026/11/22-130000.+1",
+            "../../etc/passwd.00",
+            "2026/11/22-1300é0.00",
+        ] {
             assert!(text.parse::<BackupId>().is_err(), "{text}");
         }
     }

@@ -98,7 +98,12 @@ enum Derivation {
     /// The secret is the key.
     Key,
     /// Argon2id: memory in KiB, passes, lanes, and the salt in hexadecimal.
-    Argon2id { memory_kib: u32, passes: u32, lanes: u32, salt: String },
+    Argon2id {
+        memory_kib: u32,
+        passes: u32,
+        lanes: u32,
+        salt: String,
+    },
 }
 
 /// The data key, wrapped by one wrapping key.
@@ -124,7 +129,11 @@ impl EncryptionInfo {
     pub fn seal(key: &DataKey, secret: &Secret) -> Result<Self, FormatError> {
         let key_id = to_hex(&random::<8>());
         let slot = Slot::seal(key, &key_id, secret)?;
-        Ok(EncryptionInfo { version: FORMAT_VERSION, key_id, slots: vec![slot] })
+        Ok(EncryptionInfo {
+            version: FORMAT_VERSION,
+            key_id,
+            slots: vec![slot],
+        })
     }
 
     /// The data key, if `secret` opens one of the slots.
@@ -139,7 +148,10 @@ impl EncryptionInfo {
     pub fn rotate(&self, old: &Secret, new: &Secret) -> Result<Self, FormatError> {
         let key = self.open(old)?;
         let slot = Slot::seal(&key, &self.key_id, new)?;
-        Ok(EncryptionInfo { slots: vec![slot], ..self.clone() })
+        Ok(EncryptionInfo {
+            slots: vec![slot],
+            ..self.clone()
+        })
     }
 
     /// The stored form: JSON.
@@ -149,7 +161,10 @@ impl EncryptionInfo {
 
     /// Reads the stored form.
     pub fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
-        let not = |reason: String| FormatError::NotA { expected: "key envelope", reason };
+        let not = |reason: String| FormatError::NotA {
+            expected: "key envelope",
+            reason,
+        };
         #[derive(Deserialize)]
         struct Head {
             version: u32,
@@ -180,9 +195,19 @@ impl Slot {
         let cipher = derivation.cipher(secret).ok_or(FormatError::WrongKey)?;
         let nonce = random::<24>();
         let wrapped = cipher
-            .encrypt(&XNonce::from(nonce), Payload { msg: &key.0, aad: key_id.as_bytes() })
+            .encrypt(
+                &XNonce::from(nonce),
+                Payload {
+                    msg: &key.0,
+                    aad: key_id.as_bytes(),
+                },
+            )
             .map_err(|_| FormatError::Decryption)?;
-        Ok(Slot { derivation, nonce: to_hex(&nonce), wrapped: to_hex(&wrapped) })
+        Ok(Slot {
+            derivation,
+            nonce: to_hex(&nonce),
+            wrapped: to_hex(&wrapped),
+        })
     }
 
     fn open(&self, key_id: &str, secret: &Secret) -> Option<DataKey> {
@@ -190,7 +215,13 @@ impl Slot {
         let nonce: [u8; 24] = hex_bytes(&self.nonce)?.try_into().ok()?;
         let wrapped = hex_bytes(&self.wrapped)?;
         let mut key = cipher
-            .decrypt(&XNonce::from(nonce), Payload { msg: &wrapped, aad: key_id.as_bytes() })
+            .decrypt(
+                &XNonce::from(nonce),
+                Payload {
+                    msg: &wrapped,
+                    aad: key_id.as_bytes(),
+                },
+            )
             .ok()?;
         let opened = <[u8; 32]>::try_from(key.as_slice()).ok().map(DataKey);
         key.zeroize();
@@ -202,13 +233,20 @@ impl Derivation {
     /// The cipher of the wrapping key, or `None` if the secret is of another kind.
     fn cipher(&self, secret: &Secret) -> Option<XChaCha20Poly1305> {
         match (self, secret) {
-            (Derivation::Key, Secret::Key(key)) => {
-                Some(XChaCha20Poly1305::new(&Key::from(*key)))
-            }
-            (Derivation::Argon2id { memory_kib, passes, lanes, salt }, Secret::Passphrase(words)) => {
+            (Derivation::Key, Secret::Key(key)) => Some(XChaCha20Poly1305::new(&Key::from(*key))),
+            (
+                Derivation::Argon2id {
+                    memory_kib,
+                    passes,
+                    lanes,
+                    salt,
+                },
+                Secret::Passphrase(words),
+            ) => {
                 // A damaged envelope must not make us reserve the machine's memory.
                 let sane = *memory_kib <= 1024 * 1024 && *passes <= 16 && *lanes <= 16;
-                let params = sane.then(|| Params::new(*memory_kib, *passes, *lanes, Some(32)).ok())??;
+                let params =
+                    sane.then(|| Params::new(*memory_kib, *passes, *lanes, Some(32)).ok())??;
                 let mut key = [0; 32];
                 Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
                     .hash_password_into(words.as_bytes(), &hex_bytes(salt)?, &mut key)
@@ -225,7 +263,10 @@ impl Derivation {
 /// Random bytes of the operating system.
 pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    #[allow(clippy::expect_used, reason = "without randomness no key can be made safely")]
+    #[allow(
+        clippy::expect_used,
+        reason = "without randomness no key can be made safely"
+    )]
     getrandom::fill(&mut bytes).expect("the operating system gives no random bytes");
     bytes
 }
@@ -260,9 +301,15 @@ mod tests {
 
     #[test]
     fn key_files_are_told_apart() {
-        assert!(matches!(Secret::from_file("ab".repeat(32).as_bytes()), Ok(Secret::Key(_))));
+        assert!(matches!(
+            Secret::from_file("ab".repeat(32).as_bytes()),
+            Ok(Secret::Key(_))
+        ));
         assert!(matches!(Secret::from_file(&[0xff; 32]), Ok(Secret::Key(_))));
-        assert!(matches!(Secret::from_file(b"a passphrase"), Ok(Secret::Passphrase(_))));
+        assert!(matches!(
+            Secret::from_file(b"a passphrase"),
+            Ok(Secret::Passphrase(_))
+        ));
         for bad in [&b""[..], b"\n", b"short", &[0xff; 31]] {
             assert!(Secret::from_file(bad).is_err());
         }

@@ -16,8 +16,8 @@
 
 use std::io;
 
-use aead_stream::{DecryptorBE32, EncryptorBE32};
 use aead_stream::aead::Payload;
+use aead_stream::{DecryptorBE32, EncryptorBE32};
 use chacha20poly1305::{Key, XChaCha20Poly1305};
 use serde::{Deserialize, Serialize};
 use zstd::stream::raw::{CParameter, Decoder, Encoder, InBuffer, Operation, OutBuffer};
@@ -65,7 +65,9 @@ impl PieceWriter {
     /// A writer of pieces at a zstd `level`, encrypted if there is a `key`.
     pub fn new(level: i32, key: Option<DataKey>) -> Result<Self, FormatError> {
         let mut encoder = Encoder::new(level).map_err(compression)?;
-        encoder.set_parameter(CParameter::ChecksumFlag(false)).map_err(compression)?;
+        encoder
+            .set_parameter(CParameter::ChecksumFlag(false))
+            .map_err(compression)?;
         Ok(PieceWriter {
             encoder,
             key,
@@ -103,7 +105,9 @@ impl PieceWriter {
         while input.pos() < raw.len() {
             self.compressed.clear();
             let mut output = OutBuffer::around(&mut self.compressed);
-            self.encoder.run(&mut input, &mut output).map_err(compression)?;
+            self.encoder
+                .run(&mut input, &mut output)
+                .map_err(compression)?;
             self.seal(false, out)?;
         }
         Ok(())
@@ -114,7 +118,10 @@ impl PieceWriter {
         loop {
             self.compressed.clear();
             let mut output = OutBuffer::around(&mut self.compressed);
-            let left = self.encoder.finish(&mut output, true).map_err(compression)?;
+            let left = self
+                .encoder
+                .finish(&mut output, true)
+                .map_err(compression)?;
             self.seal(left == 0, out)?;
             if left == 0 {
                 break;
@@ -138,15 +145,27 @@ impl PieceWriter {
                 // A chunk is sealed once it is known not to be the last one.
                 while sealer.pending.len() - from > CHUNK {
                     let msg = &sealer.pending[from..from + CHUNK];
-                    let payload = Payload { msg, aad: &sealer.place };
-                    let sealed = sealer.stream.encrypt_next(payload).map_err(|_| FormatError::Decryption)?;
+                    let payload = Payload {
+                        msg,
+                        aad: &sealer.place,
+                    };
+                    let sealed = sealer
+                        .stream
+                        .encrypt_next(payload)
+                        .map_err(|_| FormatError::Decryption)?;
                     self.emit(&sealed, out);
                     from += CHUNK;
                 }
                 sealer.pending.drain(..from);
                 if last {
-                    let payload = Payload { msg: &sealer.pending[..], aad: &sealer.place };
-                    let sealed = sealer.stream.encrypt_last(payload).map_err(|_| FormatError::Decryption)?;
+                    let payload = Payload {
+                        msg: &sealer.pending[..],
+                        aad: &sealer.place,
+                    };
+                    let sealed = sealer
+                        .stream
+                        .encrypt_last(payload)
+                        .map_err(|_| FormatError::Decryption)?;
                     self.emit(&sealed, out);
                 } else {
                     self.sealer = Some(sealer);
@@ -193,7 +212,11 @@ struct Opener {
 
 impl PieceReader {
     /// A reader of the piece that was written at `place` with these figures.
-    pub fn new(expected: PieceInfo, place: &str, key: Option<&DataKey>) -> Result<Self, FormatError> {
+    pub fn new(
+        expected: PieceInfo,
+        place: &str,
+        key: Option<&DataKey>,
+    ) -> Result<Self, FormatError> {
         Ok(PieceReader {
             expected,
             decoder: Decoder::new().map_err(compression)?,
@@ -237,7 +260,10 @@ impl PieceReader {
             let start = out.len();
             let mut input = InBuffer::around(&self.compressed[self.at..]);
             let mut output = OutBuffer::around_pos(out, start);
-            let hint = self.decoder.run(&mut input, &mut output).map_err(compression)?;
+            let hint = self
+                .decoder
+                .run(&mut input, &mut output)
+                .map_err(compression)?;
             let (taken, made) = (input.pos(), output.pos() - start);
             self.at += taken;
             self.frame_ended = hint == 0;
@@ -288,22 +314,45 @@ impl Opener {
         self.pending.extend_from_slice(stored);
         let mut from = 0;
         if self.stream.is_none() {
-            let Some(nonce) = self.pending.first_chunk::<NONCE>() else { return Ok(()) };
-            self.stream = Some(DecryptorBE32::new(&Key::from(*self.key.bytes()), &(*nonce).into()));
+            let Some(nonce) = self.pending.first_chunk::<NONCE>() else {
+                return Ok(());
+            };
+            self.stream = Some(DecryptorBE32::new(
+                &Key::from(*self.key.bytes()),
+                &(*nonce).into(),
+            ));
             from = NONCE;
         }
         while self.pending.len() - from > CHUNK + TAG {
-            let Some(stream) = &mut self.stream else { return Err(FormatError::Decryption) };
+            let Some(stream) = &mut self.stream else {
+                return Err(FormatError::Decryption);
+            };
             let msg = &self.pending[from..from + CHUNK + TAG];
-            let payload = Payload { msg, aad: &self.place };
-            out.extend(stream.decrypt_next(payload).map_err(|_| FormatError::Decryption)?);
+            let payload = Payload {
+                msg,
+                aad: &self.place,
+            };
+            out.extend(
+                stream
+                    .decrypt_next(payload)
+                    .map_err(|_| FormatError::Decryption)?,
+            );
             from += CHUNK + TAG;
         }
         self.pending.drain(..from);
         if self.left == 0 {
-            let Some(stream) = self.stream.take() else { return Err(FormatError::Decryption) };
-            let payload = Payload { msg: &self.pending[..], aad: &self.place };
-            out.extend(stream.decrypt_last(payload).map_err(|_| FormatError::Decryption)?);
+            let Some(stream) = self.stream.take() else {
+                return Err(FormatError::Decryption);
+            };
+            let payload = Payload {
+                msg: &self.pending[..],
+                aad: &self.place,
+            };
+            out.extend(
+                stream
+                    .decrypt_last(payload)
+                    .map_err(|_| FormatError::Decryption)?,
+            );
             self.pending.clear();
         }
         Ok(())
@@ -311,7 +360,12 @@ impl Opener {
 }
 
 /// Makes one piece of bytes that are already in memory.
-pub fn encode(raw: &[u8], place: &str, level: i32, key: Option<&DataKey>) -> Result<(Vec<u8>, PieceInfo), FormatError> {
+pub fn encode(
+    raw: &[u8],
+    place: &str,
+    level: i32,
+    key: Option<&DataKey>,
+) -> Result<(Vec<u8>, PieceInfo), FormatError> {
     let mut out = Vec::new();
     let mut writer = PieceWriter::new(level, key.cloned())?;
     writer.start(place, &mut out)?;
@@ -321,7 +375,12 @@ pub fn encode(raw: &[u8], place: &str, level: i32, key: Option<&DataKey>) -> Res
 }
 
 /// Reads one piece that is wholly in memory, checking all that is recorded of it.
-pub fn decode(stored: &[u8], info: PieceInfo, place: &str, key: Option<&DataKey>) -> Result<Vec<u8>, FormatError> {
+pub fn decode(
+    stored: &[u8],
+    info: PieceInfo,
+    place: &str,
+    key: Option<&DataKey>,
+) -> Result<Vec<u8>, FormatError> {
     // Checked first, so that damage is told as damage and not as what it does to the decoder.
     if stored.len() as u64 != info.stored_bytes {
         return Err(FormatError::Length {
@@ -348,7 +407,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn read_in_steps(stored: &[u8], info: PieceInfo, key: Option<&DataKey>, step: usize) -> Result<Vec<u8>, FormatError> {
+    fn read_in_steps(
+        stored: &[u8],
+        info: PieceInfo,
+        key: Option<&DataKey>,
+        step: usize,
+    ) -> Result<Vec<u8>, FormatError> {
         let mut reader = PieceReader::new(info, "here", key)?;
         let mut raw = Vec::new();
         for part in stored.chunks(step.max(1)) {
@@ -400,9 +464,15 @@ mod tests {
     fn a_piece_is_bound_to_its_place_and_key() {
         let key = DataKey::generate();
         let (stored, info) = encode(b"rows", "here", 1, Some(&key)).unwrap();
-        assert_eq!(decode(&stored, info, "there", Some(&key)), Err(FormatError::Decryption));
+        assert_eq!(
+            decode(&stored, info, "there", Some(&key)),
+            Err(FormatError::Decryption)
+        );
         let other = DataKey::generate();
-        assert_eq!(decode(&stored, info, "here", Some(&other)), Err(FormatError::Decryption));
+        assert_eq!(
+            decode(&stored, info, "here", Some(&other)),
+            Err(FormatError::Decryption)
+        );
         assert!(decode(&stored, info, "here", None).is_err());
     }
 }

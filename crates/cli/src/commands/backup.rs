@@ -140,7 +140,7 @@ impl Taken {
             encrypted: manifest.key_id.is_some(),
             omissions: manifest.omissions,
             notes,
-            seconds: started.elapsed().as_secs_f64(),
+            seconds: output::seconds_since(started),
             collection: store.shown().to_owned(),
         }
     }

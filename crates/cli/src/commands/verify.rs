@@ -73,7 +73,7 @@ impl VerifyArgs {
             backup: backup.manifest.id,
             status: "ok",
             verified,
-            seconds: started.elapsed().as_secs_f64(),
+            seconds: output::seconds_since(started),
         };
         Ok(if json {
             output::json(&report)

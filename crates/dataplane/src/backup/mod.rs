@@ -104,7 +104,10 @@ impl SourceCluster {
             bail!(Usage, "--workers is 0; at least one connection is needed");
         }
         if !options.databases.is_empty() && !options.tables.is_empty() {
-            bail!(Usage, "name databases or tables, not both: a backup holds one kind of target");
+            bail!(
+                Usage,
+                "name databases or tables, not both: a backup holds one kind of target"
+            );
         }
         let server = &options.from;
         let client = Client::connect(server, &server.database, "strongroom backup").await?;
@@ -149,7 +152,14 @@ impl SourceCluster {
                 }
             }
         }
-        Ok(SourceCluster { client, pg_dump, source, targets, databases, omissions })
+        Ok(SourceCluster {
+            client,
+            pg_dump,
+            source,
+            targets,
+            databases,
+            omissions,
+        })
     }
 }
 
@@ -166,14 +176,21 @@ fn targets(options: &BackupOptions) -> (Targets, Option<Vec<String>>) {
     }
     if !options.tables.is_empty() {
         let names = unique(options.tables.iter().map(TableName::to_string).collect());
-        let databases = options.tables.iter().map(|name| name.database.clone()).collect();
+        let databases = options
+            .tables
+            .iter()
+            .map(|name| name.database.clone())
+            .collect();
         return (Targets::Tables(names), Some(unique(databases)));
     }
     (Targets::Cluster, None)
 }
 
 async fn source(client: &Client, version_num: u32) -> Result<Source> {
-    let version = client.scalar("SHOW server_version").await?.unwrap_or_default();
+    let version = client
+        .scalar("SHOW server_version")
+        .await?
+        .unwrap_or_default();
     // Some providers keep these functions for themselves; incrementals then rely on names alone.
     let known = client
         .query_one(
@@ -199,14 +216,21 @@ async fn source(client: &Client, version_num: u32) -> Result<Source> {
 async fn claim(store: &Store) -> Result<BackupId> {
     let mut id = BackupId::at(Timestamp::now());
     for _ in 0..1000 {
-        let taken = store.length(&ObjectKey::Manifest(id).path()).await?.is_some();
+        let taken = store
+            .length(&ObjectKey::Manifest(id).path())
+            .await?
+            .is_some();
         let note = format!("{{\"started_at\": \"{}\"}}\n", Timestamp::now()).into_bytes();
         if !taken && store.create(&ObjectKey::Started(id), note).await? {
             return Ok(id);
         }
         id = id.next();
     }
-    bail!(Busy, "no free backup id was found in {}: too many backups begin at once", store.shown())
+    bail!(
+        Busy,
+        "no free backup id was found in {}: too many backups begin at once",
+        store.shown()
+    )
 }
 
 async fn take(
@@ -223,7 +247,9 @@ async fn take(
         let new = DataKey::generate();
         let info = EncryptionInfo::seal(&new, secret)
             .map_err(|error| Error::stored(ObjectKey::EncryptionInfo(id).path(), error))?;
-        store.put(&ObjectKey::EncryptionInfo(id), info.encode()).await?;
+        store
+            .put(&ObjectKey::EncryptionInfo(id), info.encode())
+            .await?;
         key_id = Some(info.key_id.clone());
         key = Some(new);
     }
@@ -232,14 +258,28 @@ async fn take(
     let mut databases = Vec::new();
     for (number, row) in cluster.databases.iter().enumerate() {
         progress.step(format!("reading database {}", row.name));
-        let job = DatabaseJob { id, number, row, cluster: &cluster, options, store, key: key.as_ref(), progress, cancel };
+        let job = DatabaseJob {
+            id,
+            number,
+            row,
+            cluster: &cluster,
+            options,
+            store,
+            key: key.as_ref(),
+            progress,
+            cancel,
+        };
         let limit = options.read_point_limit;
         match tokio::time::timeout(limit, job.read(&mut workers)).await {
             Ok(database) => databases.push(database?),
             Err(_) => {
                 return Err(Error::new(
                     Kind::Failed,
-                    format!("database \"{}\" was not read within {} s", row.name, limit.as_secs()),
+                    format!(
+                        "database \"{}\" was not read within {} s",
+                        row.name,
+                        limit.as_secs()
+                    ),
                 )
                 .hint("a read point held too long harms the source; raise --read-point-limit"));
             }
@@ -254,7 +294,12 @@ async fn take(
     };
     let lists = copy::take_lists(&mut databases);
     let databases = databases.into_iter().map(|read| read.database).collect();
-    let contents = Contents { version: FORMAT_VERSION, databases, roles, packs: packs.list() };
+    let contents = Contents {
+        version: FORMAT_VERSION,
+        databases,
+        roles,
+        packs: packs.list(),
+    };
     let commit = commit::Commit {
         id,
         store,
@@ -289,7 +334,8 @@ impl DatabaseJob<'_> {
             let tried = self.try_read(workers).await;
             match tried {
                 Err(error) if error.kind() == Kind::Busy && attempt < ATTEMPTS => {
-                    self.progress.note(format!("{error}; taking a new read point"));
+                    self.progress
+                        .note(format!("{error}; taking a new read point"));
                     tokio::time::sleep(Duration::from_millis(200 * u64::from(attempt))).await;
                     attempt += 1;
                 }
@@ -323,7 +369,14 @@ impl DatabaseJob<'_> {
             written
         };
         let watch = read_point::watch_waiters(self, &stop);
-        let rows = copy::copy(&point.tables, shares, workers, oids, self.progress, stop.clone());
+        let rows = copy::copy(
+            &point.tables,
+            shares,
+            workers,
+            oids,
+            self.progress,
+            stop.clone(),
+        );
         let rows = async {
             let copied = rows.await;
             stop.cancel();
@@ -353,13 +406,20 @@ impl DatabaseJob<'_> {
             large_objects,
             large_object_data: copied.large_object_data,
         };
-        Ok(copy::ReadDatabase { database, lists: copied.lists })
+        Ok(copy::ReadDatabase {
+            database,
+            lists: copied.lists,
+        })
     }
 }
 
 /// Removes the objects of a backup that has no manifest.
 async fn remove_remains(id: BackupId, store: &Store) -> Result<()> {
-    if store.length(&ObjectKey::Manifest(id).path()).await?.is_some() {
+    if store
+        .length(&ObjectKey::Manifest(id).path())
+        .await?
+        .is_some()
+    {
         // It was committed after all: only the claim is left over.
         return store.delete(&ObjectKey::Started(id).path()).await;
     }

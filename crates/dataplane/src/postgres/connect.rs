@@ -9,7 +9,9 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_postgres::error::SqlState;
@@ -43,7 +45,10 @@ impl Client {
     pub async fn connect(server: &Server, database: &str, application: &str) -> Result<Self> {
         let stream = open(server).await?;
         let mut config = tokio_postgres::Config::new();
-        config.user(&server.user).dbname(database).application_name(application);
+        config
+            .user(&server.user)
+            .dbname(database)
+            .application_name(application);
         if let Some(password) = &server.password {
             config.password(password);
         }
@@ -67,7 +72,10 @@ impl Client {
                  SET datestyle = 'ISO, YMD'; SET intervalstyle = postgres; SET timezone = 'UTC'",
             )
             .await?;
-        Ok(Client { inner, server: server.clone() })
+        Ok(Client {
+            inner,
+            server: server.clone(),
+        })
     }
 
     /// The server it is connected to.
@@ -95,23 +103,32 @@ pub(crate) async fn open(server: &Server) -> Result<Stream> {
 
 async fn open_unbounded(server: &Server) -> Result<Stream> {
     let unreachable = |error: io::Error| {
-        Error::new(Kind::Unreachable, format!("server {server} can not be reached: {error}"))
-            .hint("check host and port, and that the server runs and accepts connections from here")
+        Error::new(
+            Kind::Unreachable,
+            format!("server {server} can not be reached: {error}"),
+        )
+        .hint("check host and port, and that the server runs and accepts connections from here")
     };
     let name = match &server.host {
         Host::Unix(folder) => {
             let path = folder.join(format!(".s.PGSQL.{}", server.port));
-            return Ok(Box::new(UnixStream::connect(path).await.map_err(unreachable)?));
+            return Ok(Box::new(
+                UnixStream::connect(path).await.map_err(unreachable)?,
+            ));
         }
         Host::Tcp(name) => name,
     };
-    let mut stream = TcpStream::connect((name.as_str(), server.port)).await.map_err(unreachable)?;
+    let mut stream = TcpStream::connect((name.as_str(), server.port))
+        .await
+        .map_err(unreachable)?;
     stream.set_nodelay(true).map_err(unreachable)?;
     // A peer that vanished without a word is noticed within about a minute.
     let keepalive = socket2::TcpKeepalive::new()
         .with_time(Duration::from_secs(30))
         .with_interval(Duration::from_secs(10));
-    socket2::SockRef::from(&stream).set_tcp_keepalive(&keepalive).map_err(unreachable)?;
+    socket2::SockRef::from(&stream)
+        .set_tcp_keepalive(&keepalive)
+        .map_err(unreachable)?;
     if server.ssl_mode == SslMode::Disable {
         return Ok(Box::new(stream));
     }
@@ -123,8 +140,10 @@ async fn open_unbounded(server: &Server) -> Result<Stream> {
         if server.ssl_mode == SslMode::Prefer {
             return Ok(Box::new(stream));
         }
-        return Err(Error::new(Kind::Denied, format!("server {server} does not offer TLS"))
-            .hint("enable ssl on the server, or use sslmode=prefer or sslmode=disable"));
+        return Err(
+            Error::new(Kind::Denied, format!("server {server} does not offer TLS"))
+                .hint("enable ssl on the server, or use sslmode=prefer or sslmode=disable"),
+        );
     }
     let config = tls_config(server)?;
     let host = ServerName::try_from(name.clone())
@@ -133,8 +152,11 @@ async fn open_unbounded(server: &Server) -> Result<Stream> {
         .connect(host, stream)
         .await
         .map_err(|error| {
-            Error::new(Kind::Denied, format!("TLS with server {server} failed: {error}"))
-                .hint("check the server's certificate and sslrootcert")
+            Error::new(
+                Kind::Denied,
+                format!("TLS with server {server} failed: {error}"),
+            )
+            .hint("check the server's certificate and sslrootcert")
         })?;
     Ok(Box::new(stream))
 }
@@ -146,9 +168,13 @@ fn tls_config(server: &Server) -> Result<ClientConfig> {
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(unusable)?;
-    if matches!(server.ssl_mode, SslMode::Prefer | SslMode::Require) && server.ssl_root_cert.is_none()
+    if matches!(server.ssl_mode, SslMode::Prefer | SslMode::Require)
+        && server.ssl_root_cert.is_none()
     {
-        let verifier = Arc::new(Lenient { provider, inner: None });
+        let verifier = Arc::new(Lenient {
+            provider,
+            inner: None,
+        });
         return Ok(builder
             .dangerous()
             .with_custom_certificate_verifier(verifier)
@@ -159,7 +185,10 @@ fn tls_config(server: &Server) -> Result<ClientConfig> {
         Some(file) => {
             let bad = |reason: String| {
                 let file = file.display();
-                Error::new(Kind::Usage, format!("sslrootcert {file} can not be used: {reason}"))
+                Error::new(
+                    Kind::Usage,
+                    format!("sslrootcert {file} can not be used: {reason}"),
+                )
             };
             for cert in CertificateDer::pem_file_iter(file).map_err(|e| bad(e.to_string()))? {
                 let cert = cert.map_err(|e| bad(e.to_string()))?;
@@ -182,8 +211,14 @@ fn tls_config(server: &Server) -> Result<ClientConfig> {
     )
     .build()
     .map_err(|error| Error::new(Kind::Usage, format!("sslrootcert can not be used: {error}")))?;
-    let verifier = Arc::new(Lenient { provider, inner: Some(inner) });
-    Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
+    let verifier = Arc::new(Lenient {
+        provider,
+        inner: Some(inner),
+    });
+    Ok(builder
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth())
 }
 
 /// libpq's weaker modes: `require` (no `inner`) looks at nothing, `verify-ca` at all but the name.
@@ -202,7 +237,9 @@ impl ServerCertVerifier for Lenient {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let Some(inner) = &self.inner else { return Ok(ServerCertVerified::assertion()) };
+        let Some(inner) = &self.inner else {
+            return Ok(ServerCertVerified::assertion());
+        };
         match inner.verify_server_cert(end_entity, intermediates, name, ocsp, now) {
             Err(rustls::Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
@@ -232,14 +269,19 @@ impl ServerCertVerifier for Lenient {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }
 
 fn timed_out(server: &Server) -> Error {
     let seconds = server.connect_timeout.as_secs();
-    Error::new(Kind::Unreachable, format!("server {server} did not answer within {seconds} s"))
-        .hint("check host, port and firewall, or raise connect_timeout")
+    Error::new(
+        Kind::Unreachable,
+        format!("server {server} did not answer within {seconds} s"),
+    )
+    .hint("check host, port and firewall, or raise connect_timeout")
 }
 
 /// Says what a refused connection means; `error` is what the server said.
@@ -274,19 +316,30 @@ pub(crate) fn server_error(code: &SqlState, severity: &str, message: &str) -> Er
         ),
         "53300" => (
             Kind::Exhausted,
-            Some("the server has no connection slot left: use fewer --workers, or raise max_connections"),
+            Some(
+                "the server has no connection slot left: use fewer --workers, or raise max_connections",
+            ),
         ),
-        "53100" => (Kind::Exhausted, Some("the server's disk is full: make room there")),
+        "53100" => (
+            Kind::Exhausted,
+            Some("the server's disk is full: make room there"),
+        ),
         "55P03" | "40P01" | "55006" => (Kind::Busy, None),
         "57P01" | "57P02" | "57P03" | "08006" | "08003" => (
             Kind::Unreachable,
             Some("the server ended the connection: see its log, and try again"),
         ),
-        "57014" => (Kind::Failed, Some("the server cancelled the statement: see its log")),
+        "57014" => (
+            Kind::Failed,
+            Some("the server cancelled the statement: see its log"),
+        ),
         "0A000" => (Kind::Unsupported, None),
         _ => (Kind::Failed, None),
     };
-    let error = Error::new(kind, format!("{message} (SQLSTATE {}, {severity})", code.code()));
+    let error = Error::new(
+        kind,
+        format!("{message} (SQLSTATE {}, {severity})", code.code()),
+    );
     match hint {
         Some(hint) => error.hint(hint),
         None => error,
@@ -312,9 +365,15 @@ impl From<tokio_postgres::Error> for Error {
             text = format!("{text}: {inner}");
             cause = inner.source();
         }
-        if error.is_closed() || text.contains("error communicating") || text.contains("unexpected EOF") {
-            return Error::new(Kind::Unreachable, format!("the connection to the server broke: {text}"))
-                .hint("see the server's log, and try again");
+        if error.is_closed()
+            || text.contains("error communicating")
+            || text.contains("unexpected EOF")
+        {
+            return Error::new(
+                Kind::Unreachable,
+                format!("the connection to the server broke: {text}"),
+            )
+            .hint("see the server's log, and try again");
         }
         if text.contains("password") {
             return Error::new(Kind::Denied, text);

@@ -21,14 +21,28 @@ pub(crate) struct PgDump {
 
 /// The folders in which PostgreSQL's programs may lie, the one the user chose first.
 pub(crate) fn program_folders() -> Vec<PathBuf> {
-    let mut folders: Vec<PathBuf> =
-        std::env::var_os("STRONGROOM_PG_BINDIR").into_iter().map(PathBuf::from).collect();
-    for parent in ["/usr/lib/postgresql", "/usr/local", "/usr", "/opt/homebrew/opt"] {
-        let Ok(entries) = std::fs::read_dir(parent) else { continue };
-        let installed = entries.filter_map(|entry| entry.ok().map(|entry| entry.path().join("bin")));
+    let mut folders: Vec<PathBuf> = std::env::var_os("STRONGROOM_PG_BINDIR")
+        .into_iter()
+        .map(PathBuf::from)
+        .collect();
+    for parent in [
+        "/usr/lib/postgresql",
+        "/usr/local",
+        "/usr",
+        "/opt/homebrew/opt",
+    ] {
+        let Ok(entries) = std::fs::read_dir(parent) else {
+            continue;
+        };
+        let installed =
+            entries.filter_map(|entry| entry.ok().map(|entry| entry.path().join("bin")));
         folders.extend(installed.filter(|folder| folder.join("pg_dump").is_file()));
     }
-    folders.extend(std::env::var_os("PATH").iter().flat_map(std::env::split_paths));
+    folders.extend(
+        std::env::var_os("PATH")
+            .iter()
+            .flat_map(std::env::split_paths),
+    );
     folders
 }
 
@@ -41,11 +55,17 @@ impl PgDump {
             if !path.is_file() {
                 continue;
             }
-            let Ok(output) = Command::new(&path).arg("--version").output().await else { continue };
+            let Ok(output) = Command::new(&path).arg("--version").output().await else {
+                continue;
+            };
             let text = String::from_utf8_lossy(&output.stdout).into_owned();
             let digits = text.trim_start_matches(|c: char| !c.is_ascii_digit());
-            let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
-            let Ok(major) = digits[..end].parse() else { continue };
+            let end = digits
+                .find(|c: char| !c.is_ascii_digit())
+                .unwrap_or(digits.len());
+            let Ok(major) = digits[..end].parse() else {
+                continue;
+            };
             if newest.as_ref().is_none_or(|found| found.major < major) {
                 newest = Some(PgDump { path, major });
             }
@@ -56,7 +76,9 @@ impl PgDump {
              postgresql-client-{needed}), or name their folder in STRONGROOM_PG_BINDIR"
         );
         let Some(found) = newest else {
-            return Err(Error::new(Kind::Unsupported, "there is no pg_dump on this machine").hint(hint));
+            return Err(
+                Error::new(Kind::Unsupported, "there is no pg_dump on this machine").hint(hint),
+            );
         };
         if found.major < needed {
             let message = format!(
@@ -83,7 +105,12 @@ impl PgDump {
             command.env_remove(name);
         }
         command
-            .args(["--format=custom", "--schema-only", "--compress=0", "--quote-all-identifiers"])
+            .args([
+                "--format=custom",
+                "--schema-only",
+                "--compress=0",
+                "--quote-all-identifiers",
+            ])
             .args(["--no-password", "--lock-wait-timeout=10000"])
             .arg(format!("--encoding={encoding}"))
             .arg(format!("--snapshot={snapshot}"))
@@ -93,7 +120,10 @@ impl PgDump {
             .stderr(Stdio::piped())
             .kill_on_drop(true);
         let cannot = |error: std::io::Error| {
-            Error::new(Kind::Failed, format!("pg_dump ({}) can not be run: {error}", self.path.display()))
+            Error::new(
+                Kind::Failed,
+                format!("pg_dump ({}) can not be run: {error}", self.path.display()),
+            )
         };
         let mut child = command.spawn().map_err(cannot)?;
         let (mut output, mut complaints) = match (child.stdout.take(), child.stderr.take()) {
@@ -103,7 +133,10 @@ impl PgDump {
         let said = tokio::spawn(async move {
             let mut said = String::new();
             // A few KiB suffice for a message; a flood of warnings must not fill our memory.
-            let _ = (&mut complaints).take(64 * 1024).read_to_string(&mut said).await;
+            let _ = (&mut complaints)
+                .take(64 * 1024)
+                .read_to_string(&mut said)
+                .await;
             let _ = tokio::io::copy(&mut complaints, &mut tokio::io::sink()).await;
             said
         });
@@ -123,13 +156,18 @@ impl PgDump {
         let said = said.replace("pg_dump: ", "").replace("error: ", "");
         let said = said.trim().lines().take(3).collect::<Vec<_>>().join("; ");
         let kind = match &said {
-            text if text.contains("lock timeout") || text.contains("could not obtain lock") => Kind::Busy,
+            text if text.contains("lock timeout") || text.contains("could not obtain lock") => {
+                Kind::Busy
+            }
             text if text.contains("permission denied") => Kind::Denied,
             text if text.contains("out of shared memory") => Kind::Exhausted,
             text if text.contains("connection") => Kind::Unreachable,
             _ => Kind::Failed,
         };
-        let error = Error::new(kind, format!("pg_dump of database \"{database}\" failed: {said}"));
+        let error = Error::new(
+            kind,
+            format!("pg_dump of database \"{database}\" failed: {said}"),
+        );
         Err(match kind {
             Kind::Denied => error.hint(
                 "connect as a superuser, or grant the role pg_read_all_data: all definitions must \

@@ -6,4 +6,5 @@ pub mod connect;
 pub(crate) mod dump;
 pub mod server;
 pub(crate) mod sql;
+pub(crate) mod throwaway;
 pub(crate) mod wire;

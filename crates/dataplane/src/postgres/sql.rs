@@ -68,7 +68,9 @@ pub(crate) fn tokens<'a>(sql: &'a str) -> Vec<Token<'a>> {
             '.' => (1, |_| Token::Dot),
             ';' => (1, |_| Token::Semicolon),
             c if is_word(c) => {
-                let end = rest.find(|c: char| !is_word(c) && c != '$').unwrap_or(rest.len());
+                let end = rest
+                    .find(|c: char| !is_word(c) && c != '$')
+                    .unwrap_or(rest.len());
                 (end, Token::Word)
             }
             c => (c.len_utf8(), Token::Other),
@@ -103,9 +105,13 @@ fn quoted_length(text: &str, quote: char, backslashes: bool) -> usize {
 /// The length of a dollar-quoted run, or of a lone dollar sign.
 fn dollar_length(text: &str) -> usize {
     let tag_end = text[1..].find(|c: char| !is_word(c)).map(|at| at + 1);
-    let Some(end) = tag_end.filter(|end| text[*end..].starts_with('$')) else { return 1 };
+    let Some(end) = tag_end.filter(|end| text[*end..].starts_with('$')) else {
+        return 1;
+    };
     let tag = &text[..end + 1];
-    text[tag.len()..].find(tag).map_or(text.len(), |at| at + 2 * tag.len())
+    text[tag.len()..]
+        .find(tag)
+        .map_or(text.len(), |at| at + 2 * tag.len())
 }
 
 /// The length of a comment, which may hold others.
@@ -163,7 +169,9 @@ pub(crate) fn rename(sql: &str, moves: &Moves) -> String {
     while at < all.len() {
         let follows_dot = at > 0 && all[at - 1] == Token::Dot;
         match (all[at], all.get(at + 1), all.get(at + 2)) {
-            (Token::Quoted(schema), Some(Token::Dot), Some(Token::Quoted(name))) if !follows_dot => {
+            (Token::Quoted(schema), Some(Token::Dot), Some(Token::Quoted(name)))
+                if !follows_dot =>
+            {
                 let key = (unquoted(schema), unquoted(name));
                 match moves.get(&key) {
                     Some(to) => renamed.push_str(&ident(to)),
@@ -175,9 +183,9 @@ pub(crate) fn rename(sql: &str, moves: &Moves) -> String {
                 continue;
             }
             (Token::Literal(text), Some(Token::Other(":")), Some(Token::Other(":")))
-                if all[at + 3..].first().is_some_and(
-                    |t| matches!(t, Token::Word("regclass") | Token::Quoted("\"regclass\"")),
-                ) || names_pg_catalog_regclass(&all[at + 3..]) =>
+                if all[at + 3..].first().is_some_and(|t| {
+                    matches!(t, Token::Word("regclass") | Token::Quoted("\"regclass\""))
+                }) || names_pg_catalog_regclass(&all[at + 3..]) =>
             {
                 let inner = text.trim_start_matches(['E', 'e']);
                 let name = inner[1..inner.len() - 1].replace("''", "'");
@@ -223,9 +231,18 @@ mod tests {
 
     fn moves() -> Moves {
         [
-            (("public".to_owned(), "orders".to_owned()), "hidden".to_owned()),
-            (("public".to_owned(), "orders_id_seq".to_owned()), "hidden".to_owned()),
-            (("odd \"s\"".to_owned(), "o'x".to_owned()), "hidden".to_owned()),
+            (
+                ("public".to_owned(), "orders".to_owned()),
+                "hidden".to_owned(),
+            ),
+            (
+                ("public".to_owned(), "orders_id_seq".to_owned()),
+                "hidden".to_owned(),
+            ),
+            (
+                ("odd \"s\"".to_owned(), "o'x".to_owned()),
+                "hidden".to_owned(),
+            ),
         ]
         .into()
     }
@@ -251,7 +268,10 @@ mod tests {
             ),
             (r#"ON "odd ""s"""."o'x""#, r#"ON "hidden"."o'x""#),
             (r#""x"."public"."orders""#, r#""x"."public"."orders""#),
-            (r#"AS $_$ "public"."orders" $_$"#, r#"AS $_$ "public"."orders" $_$"#),
+            (
+                r#"AS $_$ "public"."orders" $_$"#,
+                r#"AS $_$ "public"."orders" $_$"#,
+            ),
         ] {
             assert_eq!(rename(sql, &moves()), expected);
         }

@@ -114,12 +114,21 @@ impl Wire {
         loop {
             let header = self.header().await?;
             let body = self.body(header.length).await?;
-            let Some(parsed) = parse(header.tag, &body)? else { continue };
+            let Some(parsed) = parse(header.tag, &body)? else {
+                continue;
+            };
             let mut reply = BytesMut::new();
             let password = || {
-                server.password.as_deref().map(str::as_bytes).ok_or_else(|| {
-                    Error::new(Kind::Denied, "the server asks for a password, and none was given")
-                })
+                server
+                    .password
+                    .as_deref()
+                    .map(str::as_bytes)
+                    .ok_or_else(|| {
+                        Error::new(
+                            Kind::Denied,
+                            "the server asks for a password, and none was given",
+                        )
+                    })
             };
             use backend::Message as M;
             match parsed {
@@ -144,17 +153,24 @@ impl Wire {
                     scram = Some(exchange);
                 }
                 M::AuthenticationSaslContinue(body) => {
-                    let Some(exchange) = &mut scram else { return Err(unexpected(header.tag)) };
+                    let Some(exchange) = &mut scram else {
+                        return Err(unexpected(header.tag));
+                    };
                     exchange.update(body.data()).map_err(denied)?;
                     frontend::sasl_response(exchange.message(), &mut reply).map_err(broken)?;
                 }
                 M::AuthenticationSaslFinal(body) => {
-                    let Some(exchange) = &mut scram else { return Err(unexpected(header.tag)) };
+                    let Some(exchange) = &mut scram else {
+                        return Err(unexpected(header.tag));
+                    };
                     exchange.finish(body.data()).map_err(denied)?;
                 }
                 M::ErrorResponse(body) => return Err(response_error(&body)),
                 M::ReadyForQuery(_) => return Ok(()),
-                _ => bail!(Unsupported, "the server asks for a way of logging in that is not supported"),
+                _ => bail!(
+                    Unsupported,
+                    "the server asks for a way of logging in that is not supported"
+                ),
             }
             if !reply.is_empty() {
                 self.stream.write_all(&reply).await.map_err(broken)?;
@@ -202,7 +218,10 @@ impl Wire {
                 if self.start == self.end {
                     self.fill(1).await?;
                 }
-                let length = self.row_left.min(self.end - self.start).min(full - out.len());
+                let length = self
+                    .row_left
+                    .min(self.end - self.start)
+                    .min(full - out.len());
                 out.extend_from_slice(&self.buffer[self.start..self.start + length]);
                 self.start += length;
                 self.row_left -= length;
@@ -298,7 +317,11 @@ impl Wire {
             match parse(header.tag, &body)? {
                 Some(backend::Message::CommandComplete(body)) => {
                     let tag = body.tag().map_err(broken)?;
-                    rows = tag.rsplit(' ').next().and_then(|n| n.parse().ok()).unwrap_or(0);
+                    rows = tag
+                        .rsplit(' ')
+                        .next()
+                        .and_then(|n| n.parse().ok())
+                        .unwrap_or(0);
                 }
                 Some(backend::Message::ErrorResponse(body)) => {
                     failure.get_or_insert(response_error(&body));
@@ -320,7 +343,11 @@ impl Wire {
             self.start = 0;
         }
         while self.end - self.start < wanted {
-            let read = self.stream.read(&mut self.buffer[self.end..]).await.map_err(broken)?;
+            let read = self
+                .stream
+                .read(&mut self.buffer[self.end..])
+                .await
+                .map_err(broken)?;
             if read == 0 {
                 return Err(broken(io::ErrorKind::UnexpectedEof.into()));
             }
@@ -335,7 +362,10 @@ impl Wire {
         if length < 4 {
             return Err(unexpected(bytes[0]));
         }
-        Ok(Header { tag: bytes[0], length: length - 4 })
+        Ok(Header {
+            tag: bytes[0],
+            length: length - 4,
+        })
     }
 
     async fn header(&mut self) -> Result<Header> {
@@ -384,7 +414,9 @@ fn response_error(body: &backend::ErrorResponseBody) -> Error {
         }
     }
     // The server quotes the row in its context line; rows stay out of our messages.
-    let place = place.as_deref().and_then(|place| place.split([':', '\n']).next());
+    let place = place
+        .as_deref()
+        .and_then(|place| place.split([':', '\n']).next());
     if let Some(detail) = detail.filter(|_| !place.is_some_and(|place| place.starts_with("COPY"))) {
         message = format!("{message}: {detail}");
     }
@@ -395,8 +427,11 @@ fn response_error(body: &backend::ErrorResponseBody) -> Error {
 }
 
 fn broken(error: io::Error) -> Error {
-    Error::new(Kind::Unreachable, format!("the connection to the server broke: {error}"))
-        .hint("see the server's log, and try again")
+    Error::new(
+        Kind::Unreachable,
+        format!("the connection to the server broke: {error}"),
+    )
+    .hint("see the server's log, and try again")
 }
 
 fn denied(error: io::Error) -> Error {
@@ -405,5 +440,8 @@ fn denied(error: io::Error) -> Error {
 
 fn unexpected(tag: u8) -> Error {
     let tag = char::from(tag);
-    Error::new(Kind::Failed, format!("the server sent a message '{tag}' out of turn"))
+    Error::new(
+        Kind::Failed,
+        format!("the server sent a message '{tag}' out of turn"),
+    )
 }

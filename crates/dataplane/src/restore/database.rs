@@ -16,6 +16,7 @@ use strongroom_format::manifest::Targets;
 use super::load::{LoadTable, Loading};
 use super::plan::{Conflict, Creation, Missing};
 use super::schema::{self, Rendering};
+use super::selection::{self, Name};
 use super::staging::Staging;
 use super::{Plan, RestoreOptions, RestoreTarget, Restored, large_objects};
 use crate::collection::Backup;
@@ -38,9 +39,14 @@ fn wanted<'a>(backup: &'a Backup, options: &RestoreOptions) -> Result<Vec<(&'a D
     if let Targets::Tables(_) = backup.manifest.targets {
         return Err(Error::new(
             Kind::Unsupported,
-            format!("backup {} holds single tables, not whole databases", backup.manifest.id),
+            format!(
+                "backup {} holds single tables, not whole databases",
+                backup.manifest.id
+            ),
         )
-        .hint("restore its tables with strongroom restore table, or use a backup of the database"));
+        .hint(
+            "restore its tables with strongroom restore table, or use a backup of the database",
+        ));
     }
     let mut names = names.clone();
     names.sort();
@@ -55,12 +61,19 @@ fn wanted<'a>(backup: &'a Backup, options: &RestoreOptions) -> Result<Vec<(&'a D
 /// Refuses names that no database or table can be given.
 pub(super) fn check_name(name: &str, what: &str) -> Result<()> {
     if name.is_empty() || name.contains('\0') {
-        bail!(Usage, "the new {what} has an empty name, or one with a zero byte");
+        bail!(
+            Usage,
+            "the new {what} has an empty name, or one with a zero byte"
+        );
     }
     if name.len() > LONGEST_NAME {
-        bail!(Usage, "the {what} name '{name}' is longer than {LONGEST_NAME} bytes");
+        bail!(
+            Usage,
+            "the {what} name '{name}' is longer than {LONGEST_NAME} bytes"
+        );
     }
-    if name.starts_with(STAGING) || matches!(name, "template0" | "template1") && what == "database" {
+    if name.starts_with(STAGING) || matches!(name, "template0" | "template1") && what == "database"
+    {
         bail!(Usage, "the {what} name '{name}' is reserved");
     }
     Ok(())
@@ -80,25 +93,44 @@ pub(super) async fn plan(backup: &Backup, options: &RestoreOptions) -> Result<Pl
                 message: format!("database \"{name}\" already exists on {}", options.to),
                 resolutions: vec![
                     format!("--restore-to {name}_restored"),
-                    format!("ALTER DATABASE {} RENAME TO {};", ident(name), ident(&format!("{name}_old"))),
+                    format!(
+                        "ALTER DATABASE {} RENAME TO {};",
+                        ident(name),
+                        ident(&format!("{name}_old"))
+                    ),
                     format!("DROP DATABASE {};", ident(name)),
                 ],
             });
         }
         add_database(&mut plan, database, name);
         let archive = Archive::parse(&backup.schema(database).await?)?;
-        add_missing(&mut plan, &client, options, database, &archive.entries, &HashSet::new()).await?;
+        add_missing(
+            &mut plan,
+            &client,
+            options,
+            database,
+            &archive.entries,
+            &HashSet::new(),
+        )
+        .await?;
     }
     Ok(plan)
 }
 
 /// A plan with what every kind of restore has to say.
-pub(super) async fn begin(backup: &Backup, options: &RestoreOptions, client: &Client) -> Result<Plan> {
+pub(super) async fn begin(
+    backup: &Backup,
+    options: &RestoreOptions,
+    client: &Client,
+) -> Result<Plan> {
     let version = catalog::version_num(client).await?;
     let source = &backup.manifest.source;
     if version < 130000 {
-        return Err(Error::new(Kind::Unsupported, format!("server {} is PostgreSQL {}", options.to, version / 10000))
-            .hint("PostgreSQL 13 and later can be restored into"));
+        return Err(Error::new(
+            Kind::Unsupported,
+            format!("server {} is PostgreSQL {}", options.to, version / 10000),
+        )
+        .hint("PostgreSQL 13 and later can be restored into"));
     }
     let mut notes = Vec::new();
     if version / 10000 < source.version_num / 10000 {
@@ -109,9 +141,17 @@ pub(super) async fn begin(backup: &Backup, options: &RestoreOptions, client: &Cl
             version / 10000
         ));
     }
-    if client.scalar("SELECT pg_is_in_recovery()").await?.as_deref() == Some("t") {
-        return Err(Error::new(Kind::Unsupported, format!("server {} is a standby, which takes no writes", options.to))
-            .hint("restore into its primary"));
+    if client
+        .scalar("SELECT pg_is_in_recovery()")
+        .await?
+        .as_deref()
+        == Some("t")
+    {
+        return Err(Error::new(
+            Kind::Unsupported,
+            format!("server {} is a standby, which takes no writes", options.to),
+        )
+        .hint("restore into its primary"));
     }
     Ok(Plan {
         backup: backup.manifest.id.to_string(),
@@ -129,14 +169,25 @@ pub(super) async fn may_create_databases(client: &Client) -> Result<()> {
     }
     let server = client.server();
     let user = &server.user;
-    Err(Error::new(Kind::Denied, format!("role \"{user}\" may not create databases on {server}"))
-        .hint(format!("ALTER ROLE {} CREATEDB; or connect as a superuser", ident(user))))
+    Err(Error::new(
+        Kind::Denied,
+        format!("role \"{user}\" may not create databases on {server}"),
+    )
+    .hint(format!(
+        "ALTER ROLE {} CREATEDB; or connect as a superuser",
+        ident(user)
+    )))
 }
 
 /// Adds a database and its tables to what will be created.
 pub(super) fn add_database(plan: &mut Plan, database: &Database, name: &str) {
     let from = (database.name != name).then(|| database.name.clone());
-    plan.creates.push(Creation { kind: "database".to_owned(), name: name.to_owned(), from, rows: None });
+    plan.creates.push(Creation {
+        kind: "database".to_owned(),
+        name: name.to_owned(),
+        from,
+        rows: None,
+    });
     for table in &database.tables {
         plan.creates.push(Creation {
             kind: "table".to_owned(),
@@ -163,7 +214,11 @@ pub(super) async fn add_missing(
     let present: HashSet<String> = catalog::role_names(client).await?.into_iter().collect();
     let mut roles = schema::roles_needed(entries.iter());
     for object in &database.large_objects {
-        let granted = object.grants.iter().map(|(role, ..)| role).filter(|role| !role.is_empty());
+        let granted = object
+            .grants
+            .iter()
+            .map(|(role, ..)| role)
+            .filter(|role| !role.is_empty());
         for role in granted.chain([&object.owner]) {
             let needed_by = format!("large object {}", object.oid);
             roles.entry(role.clone()).or_insert(needed_by);
@@ -181,23 +236,36 @@ pub(super) async fn add_missing(
             ));
             continue;
         }
-        if plan.missing.iter().any(|missing| missing.kind == "role" && missing.name == role) {
+        if plan
+            .missing
+            .iter()
+            .any(|missing| missing.kind == "role" && missing.name == role)
+        {
             continue;
         }
         plan.missing.push(Missing {
             kind: "role".to_owned(),
-            message: format!("role \"{role}\" does not exist on {}, and {needed_by} needs it", options.to),
+            message: format!(
+                "role \"{role}\" does not exist on {}, and {needed_by} needs it",
+                options.to
+            ),
             name: role.clone(),
             needed_by,
             option: Some("--skip-missing-roles".to_owned()),
             resolutions: vec![
                 format!("CREATE ROLE {};", ident(&role)),
-                "--skip-missing-roles (the connecting role owns such objects; grants are left out)".to_owned(),
+                "--skip-missing-roles (the connecting role owns such objects; grants are left out)"
+                    .to_owned(),
             ],
         });
     }
     let sql = "SELECT name::text FROM pg_available_extensions";
-    let available: HashSet<String> = client.query(sql, &[]).await?.iter().map(|row| row.get(0)).collect();
+    let available: HashSet<String> = client
+        .query(sql, &[])
+        .await?
+        .iter()
+        .map(|row| row.get(0))
+        .collect();
     for extension in &database.extensions {
         if available.contains(&extension.name) {
             continue;
@@ -232,19 +300,29 @@ pub(super) async fn add_missing(
 }
 
 async fn tablespaces(client: &Client) -> Result<HashSet<String>> {
-    let rows = client.query("SELECT spcname::text FROM pg_tablespace", &[]).await?;
+    let rows = client
+        .query("SELECT spcname::text FROM pg_tablespace", &[])
+        .await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 /// How definitions are rendered for this target, before any move.
-pub(super) async fn rendering(client: &Client, options: &RestoreOptions, entries: &[Entry]) -> Result<Rendering> {
+pub(super) async fn rendering(
+    client: &Client,
+    options: &RestoreOptions,
+    entries: &[Entry],
+) -> Result<Rendering> {
     let mut missing_roles = HashSet::new();
     if options.skip_missing.roles {
         let present: HashSet<String> = catalog::role_names(client).await?.into_iter().collect();
         let needed = schema::roles_needed(entries.iter()).into_keys();
         missing_roles = needed.filter(|role| !present.contains(role)).collect();
     }
-    Ok(Rendering { missing_roles, tablespaces: tablespaces(client).await?, ..Rendering::default() })
+    Ok(Rendering {
+        missing_roles,
+        tablespaces: tablespaces(client).await?,
+        ..Rendering::default()
+    })
 }
 
 pub(super) async fn run(
@@ -257,7 +335,13 @@ pub(super) async fn run(
     let wanted = wanted(backup, options)?;
     failpoint::pass("restore.before-staging")?;
     let staging = Staging::begin(&options.to).await?;
-    let job = StageJob { backup, options, staging: &staging, progress, cancel };
+    let job = StageJob {
+        backup,
+        options,
+        staging: &staging,
+        progress,
+        cancel,
+    };
     let published = async {
         let mut renames = Vec::new();
         let mut notes = plan.notes;
@@ -302,12 +386,18 @@ pub(super) fn stop_if(cancel: &CancellationToken) -> Result<()> {
 async fn publish(staging: &Staging, renames: &[(String, String)]) -> Result<()> {
     let mut script = String::from("BEGIN;\n");
     for (staged, name) in renames {
-        script.push_str(&format!("ALTER DATABASE {} RENAME TO {};\n", ident(staged), ident(name)));
+        script.push_str(&format!(
+            "ALTER DATABASE {} RENAME TO {};\n",
+            ident(staged),
+            ident(name)
+        ));
     }
     script.push_str("COMMIT;\n");
-    staging.keeper().batch_execute(&script).await.map_err(|error| {
-        Error::from(error).context("giving the restored databases their names")
-    })?;
+    staging
+        .keeper()
+        .batch_execute(&script)
+        .await
+        .map_err(|error| Error::from(error).context("giving the restored databases their names"))?;
     Ok(())
 }
 
@@ -342,27 +432,54 @@ impl StageJob<'_> {
         let keeper = self.staging.keeper();
         let rendering = rendering(keeper, self.options, &archive.entries).await?;
         let name = self.staging.name();
-        self.progress.step(format!("creating database {}", database.name));
-        let (own, inside): (Vec<&Entry>, Vec<&Entry>) =
-            archive.entries.iter().partition(|entry| is_of_database(entry));
+        self.progress
+            .step(format!("staging database {}", database.name));
+        let (own, inside): (Vec<&Entry>, Vec<&Entry>) = archive
+            .entries
+            .iter()
+            .partition(|entry| is_of_database(entry));
         create_database(keeper, &own, database, &name, &rendering).await?;
         failpoint::pass("restore.after-staging")?;
         let (server, worker) = (&self.options.to, self.staging.worker());
         let client = schema::session(server, &name, &worker).await?;
         let phase = |phase: Phase| -> Vec<&Entry> {
-            inside.iter().filter(|entry| entry.phase == phase).copied().collect()
+            inside
+                .iter()
+                .filter(|entry| entry.phase == phase)
+                .copied()
+                .collect()
         };
-        schema::execute(&client, &phase(Phase::BeforeData), &rendering, self.progress).await?;
+        schema::execute(
+            &client,
+            &phase(Phase::BeforeData),
+            &rendering,
+            self.progress,
+        )
+        .await?;
         failpoint::pass("restore.after-definitions")?;
-        self.progress.step(format!("loading database {}", database.name));
-        let tables = database.tables.iter().map(|table| load_table(database, table)).collect();
+        self.progress
+            .step(format!("loading database {}", database.name));
+        let through = selection::loaded_through(inside.iter().copied());
+        let tables = database
+            .tables
+            .iter()
+            .map(|table| load_table(database, table, &through))
+            .collect();
         self.loading(&name, &database.encoding).run(tables).await?;
         set_sequences(&client, database).await?;
         let mut notes = large_objects::restore(self, &client, database, &rendering).await?;
         failpoint::pass("restore.after-load")?;
-        self.progress.step(format!("building indexes of database {}", database.name));
-        self.build(&client, &name, database, &inside, &rendering).await?;
-        schema::execute(&client, &phase(Phase::Privileges), &rendering, self.progress).await?;
+        self.progress
+            .step(format!("building indexes of database {}", database.name));
+        self.build(&client, &name, database, &inside, &rendering)
+            .await?;
+        schema::execute(
+            &client,
+            &phase(Phase::Privileges),
+            &rendering,
+            self.progress,
+        )
+        .await?;
         self.fill_views(&client, database, &archive.entries).await?;
         schema::execute(&client, &phase(Phase::Last), &rendering, self.progress).await?;
         failpoint::pass("restore.after-indexes")?;
@@ -396,17 +513,26 @@ impl StageJob<'_> {
         entries: &[&Entry],
         rendering: &Rendering,
     ) -> Result<()> {
-        let sizes: HashMap<u32, u64> =
-            database.tables.iter().map(|table| (table.oid, table.data.size_bytes)).collect();
+        let sizes: HashMap<u32, u64> = database
+            .tables
+            .iter()
+            .map(|table| (table.oid, table.data.size_bytes))
+            .collect();
         let (indexes, foreign_keys) = schema::builds(entries, &sizes);
-        let most = indexes.len().max(foreign_keys.len()).min(self.options.workers);
+        let most = indexes
+            .len()
+            .max(foreign_keys.len())
+            .min(self.options.workers);
         let mut clients = Vec::new();
         for _ in 0..most {
             clients.push(schema::session(&self.options.to, name, &self.staging.worker()).await?);
         }
-        let after = entries.iter().filter(|e| e.phase == Phase::AfterData && !schema::is_build(e));
-        let (attach, rest): (Vec<&Entry>, Vec<&Entry>) =
-            after.copied().partition(|entry| entry.kind == "INDEX ATTACH");
+        let after = entries
+            .iter()
+            .filter(|e| e.phase == Phase::AfterData && !schema::is_build(e));
+        let (attach, rest): (Vec<&Entry>, Vec<&Entry>) = after
+            .copied()
+            .partition(|entry| entry.kind == "INDEX ATTACH");
         schema::build(&clients, indexes, rendering, self.cancel).await?;
         schema::execute(client, &attach, rendering, self.progress).await?;
         schema::build(&clients, foreign_keys, rendering, self.cancel).await?;
@@ -414,17 +540,28 @@ impl StageJob<'_> {
     }
 
     /// Fills the materialized views that held rows, in an order in which they can be.
-    async fn fill_views(&self, client: &Client, database: &Database, entries: &[Entry]) -> Result<()> {
+    async fn fill_views(
+        &self,
+        client: &Client,
+        database: &Database,
+        entries: &[Entry],
+    ) -> Result<()> {
         let filled: HashSet<u32> = database.filled_views.iter().copied().collect();
-        for view in entries.iter().filter(|entry| entry.kind == "MATERIALIZED VIEW") {
+        for view in entries
+            .iter()
+            .filter(|entry| entry.kind == "MATERIALIZED VIEW")
+        {
             if !filled.contains(&view.oid) {
                 continue;
             }
             let name = qualified(view.schema.as_deref().unwrap_or_default(), &view.tag);
             self.progress.step(format!("filling {}", view.described()));
-            client.batch_execute(&format!("REFRESH MATERIALIZED VIEW {name}")).await.map_err(|error| {
-                Error::from(error).context(format!("filling {}", view.described()))
-            })?;
+            client
+                .batch_execute(&format!("REFRESH MATERIALIZED VIEW {name}"))
+                .await
+                .map_err(|error| {
+                    Error::from(error).context(format!("filling {}", view.described()))
+                })?;
         }
         Ok(())
     }
@@ -436,10 +573,12 @@ fn is_of_database(entry: &Entry) -> bool {
 }
 
 /// What to load into a table, under its own name.
-fn load_table(database: &Database, table: &Table) -> LoadTable {
+fn load_table(database: &Database, table: &Table, through: &HashMap<Name, Name>) -> LoadTable {
+    let own = (table.schema.clone(), table.name.clone());
+    let (schema, name) = through.get(&own).unwrap_or(&own);
     LoadTable {
         shown: format!("table {}.{}.{}", database.name, table.schema, table.name),
-        target: qualified(&table.schema, &table.name),
+        target: qualified(schema, name),
         columns: table.columns.clone(),
         data: table.data,
     }
@@ -453,13 +592,19 @@ async fn create_database(
     rendering: &Rendering,
 ) -> Result<()> {
     let Some(entry) = own.iter().find(|entry| entry.kind == "DATABASE") else {
-        bail!(Damaged, "the definitions of database \"{}\" do not say how to create it", database.name);
+        bail!(
+            Damaged,
+            "the definitions of database \"{}\" do not say how to create it",
+            database.name
+        );
     };
     let mut text = sql::rename_database(&entry.definition, &database.name, name);
     // The database's own tablespace, unlike a table's, is part of the statement.
     let foreign = entry.definition.contains("TABLESPACE")
         && !rendering.tablespaces.iter().any(|space| {
-            entry.definition.contains(&format!("TABLESPACE = {}", ident(space)))
+            entry
+                .definition
+                .contains(&format!("TABLESPACE = {}", ident(space)))
         });
     if foreign && let Some(at) = text.find(" TABLESPACE = ") {
         text.truncate(at);
@@ -485,7 +630,10 @@ pub(super) async fn create_like(
     name: &str,
     rendering: &Rendering,
 ) -> Result<()> {
-    let own: Vec<&Entry> = entries.iter().filter(|entry| is_of_database(entry)).collect();
+    let own: Vec<&Entry> = entries
+        .iter()
+        .filter(|entry| is_of_database(entry))
+        .collect();
     create_database(keeper, &own, database, name, rendering).await
 }
 
@@ -505,7 +653,11 @@ async fn finish_database(
         })?;
     }
     if !rendering.missing_roles.contains(&database.owner) {
-        let text = format!("ALTER DATABASE {} OWNER TO {}", ident(name), ident(&database.owner));
+        let text = format!(
+            "ALTER DATABASE {} OWNER TO {}",
+            ident(name),
+            ident(&database.owner)
+        );
         keeper.batch_execute(&text).await.map_err(|error| {
             Error::from(error).context(format!("giving database \"{}\" its owner", database.name))
         })?;
@@ -518,7 +670,14 @@ pub(super) async fn set_sequences(client: &Client, database: &Database) -> Resul
     for batch in database.sequences.chunks(500) {
         let values: Vec<String> = batch
             .iter()
-            .map(|sequence| set_sequence(&sequence.schema, &sequence.name, sequence.last_value, sequence.is_called))
+            .map(|sequence| {
+                set_sequence(
+                    &sequence.schema,
+                    &sequence.name,
+                    sequence.last_value,
+                    sequence.is_called,
+                )
+            })
             .collect();
         client.batch_execute(&values.concat()).await?;
     }

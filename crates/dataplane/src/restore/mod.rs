@@ -133,6 +133,11 @@ pub async fn run(
     Ok(restored)
 }
 
+/// The roles that the definitions need: owners, and those who are granted something.
+pub(crate) fn roles_needed(entries: &[crate::postgres::archive::Entry]) -> Vec<String> {
+    schema::roles_needed(entries.iter()).into_keys().collect()
+}
+
 /// Refuses options that contradict each other.
 fn check(options: &RestoreOptions) -> Result<()> {
     let usage = |message: &str| Err(Error::new(Kind::Usage, message));
@@ -141,14 +146,20 @@ fn check(options: &RestoreOptions) -> Result<()> {
     }
     match &options.target {
         RestoreTarget::Databases { names, .. } if names.is_empty() => usage("name a database"),
-        RestoreTarget::Databases { names, restore_to: Some(_) } if names.len() != 1 => {
+        RestoreTarget::Databases {
+            names,
+            restore_to: Some(_),
+        } if names.len() != 1 => {
             usage("--restore-to gives one database a new name; several are named")
         }
         RestoreTarget::Tables { names, .. } if names.is_empty() => usage("name a table"),
-        RestoreTarget::Tables { names, new_table_name: Some(_), .. } if names.len() != 1 => {
+        RestoreTarget::Tables {
+            names,
+            new_table_name: Some(_),
+            ..
+        } if names.len() != 1 => {
             usage("--new-table-name gives one table a new name; several are named")
         }
         _ => Ok(()),
     }
 }
-

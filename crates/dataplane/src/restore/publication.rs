@@ -41,16 +41,30 @@ pub(super) async fn publish(
     let mut taken: HashSet<(String, String)> = HashSet::new();
     for source in hidden.keys() {
         let target = request.target_schema(source);
-        script.push_str(&format!("CREATE SCHEMA IF NOT EXISTS {};\n", ident(&target)));
+        script.push_str(&format!(
+            "CREATE SCHEMA IF NOT EXISTS {};\n",
+            ident(&target)
+        ));
         for name in names_in(client, &target).await? {
             taken.insert((target.clone(), name));
         }
     }
     for (source, hidden_schema) in hidden {
         let target = request.target_schema(source);
-        let named = |name: &str| request.names.iter().any(|n| n.schema == *source && n.table == name);
+        let named = |name: &str| {
+            request
+                .names
+                .iter()
+                .any(|n| n.schema == *source && n.table == name)
+        };
         for staged in staged_in(client, hidden_schema).await? {
-            let Staged { kind, name, arguments, follows, table } = &staged;
+            let Staged {
+                kind,
+                name,
+                arguments,
+                follows,
+                table,
+            } = &staged;
             let new = match &request.new_table_name {
                 Some(new) if named(name) => new.clone(),
                 _ if named(name) || !arguments.is_empty() => name.clone(),
@@ -66,7 +80,10 @@ pub(super) async fn publish(
             }
             if !follows {
                 let full = format!("{}{arguments}", qualified(hidden_schema, &new));
-                script.push_str(&format!("ALTER {kind} {full} SET SCHEMA {};\n", ident(&target)));
+                script.push_str(&format!(
+                    "ALTER {kind} {full} SET SCHEMA {};\n",
+                    ident(&target)
+                ));
             }
             if named(name) && arguments.is_empty() {
                 created.push(format!("{target}.{new}"));
@@ -202,10 +219,16 @@ mod tests {
 
     #[test]
     fn what_comes_along_is_named_after_its_table() {
-        let taken: HashSet<_> =
-            [("s".to_owned(), "orders_pkey".to_owned()), ("s".to_owned(), "copy_i".to_owned())].into();
+        let taken: HashSet<_> = [
+            ("s".to_owned(), "orders_pkey".to_owned()),
+            ("s".to_owned(), "copy_i".to_owned()),
+        ]
+        .into();
         let name = |name, old, new| free_name(name, old, new, "s", &taken);
-        assert_eq!(name("orders_pkey", Some("orders"), Some("copy")), "copy_pkey");
+        assert_eq!(
+            name("orders_pkey", Some("orders"), Some("copy")),
+            "copy_pkey"
+        );
         assert_eq!(name("orders_i", Some("orders"), Some("copy")), "copy_i_1");
         assert_eq!(name("orders_pkey", Some("orders"), None), "orders_pkey_1");
         assert_eq!(name("other", Some("orders"), Some("copy")), "other");

@@ -40,18 +40,28 @@ impl Rendering {
         let mut text = String::new();
         if let Some(tablespace) = &entry.tablespace {
             let known = self.tablespaces.contains(tablespace);
-            let name = if known { ident(tablespace) } else { "''".to_owned() };
+            let name = if known {
+                ident(tablespace)
+            } else {
+                "''".to_owned()
+            };
             text.push_str(&format!("SET default_tablespace = {name};\n"));
         }
         if let Some(method) = entry.access_method.as_ref().filter(|_| !entry.partitioned) {
-            text.push_str(&format!("SET default_table_access_method = {};\n", ident(method)));
+            text.push_str(&format!(
+                "SET default_table_access_method = {};\n",
+                ident(method)
+            ));
         }
         let definition = match self.missing_roles.is_empty() {
             true => entry.definition.clone(),
             false => self.without_missing_roles(entry),
         };
         text.push_str(&definition);
-        let owner = entry.owner.as_ref().filter(|owner| !self.missing_roles.contains(*owner));
+        let owner = entry
+            .owner
+            .as_ref()
+            .filter(|owner| !self.missing_roles.contains(*owner));
         if let Some(statement) = owner.and_then(|owner| owner_statement(entry, owner)) {
             text.push_str(&format!("\n{statement};\n"));
         }
@@ -68,7 +78,10 @@ impl Rendering {
         let kept: Vec<String> = sql::statements(&entry.definition)
             .into_iter()
             .filter(|statement| {
-                let part = Entry { definition: statement.clone(), ..entry.clone() };
+                let part = Entry {
+                    definition: statement.clone(),
+                    ..entry.clone()
+                };
                 roles_in(&part).is_disjoint(&self.missing_roles.iter().cloned().collect())
             })
             .collect();
@@ -82,10 +95,25 @@ fn owner_statement(entry: &Entry, owner: &str) -> Option<String> {
         return None;
     }
     let object = match entry.kind.as_str() {
-        "COLLATION" | "CONVERSION" | "DOMAIN" | "FOREIGN TABLE" | "MATERIALIZED VIEW" | "SEQUENCE"
-        | "STATISTICS" | "TABLE" | "TEXT SEARCH DICTIONARY" | "TEXT SEARCH CONFIGURATION" | "TYPE"
-        | "VIEW" | "PROCEDURAL LANGUAGE" | "SCHEMA" | "EVENT TRIGGER" | "FOREIGN DATA WRAPPER"
-        | "SERVER" | "PUBLICATION" | "SUBSCRIPTION" => {
+        "COLLATION"
+        | "CONVERSION"
+        | "DOMAIN"
+        | "FOREIGN TABLE"
+        | "MATERIALIZED VIEW"
+        | "SEQUENCE"
+        | "STATISTICS"
+        | "TABLE"
+        | "TEXT SEARCH DICTIONARY"
+        | "TEXT SEARCH CONFIGURATION"
+        | "TYPE"
+        | "VIEW"
+        | "PROCEDURAL LANGUAGE"
+        | "SCHEMA"
+        | "EVENT TRIGGER"
+        | "FOREIGN DATA WRAPPER"
+        | "SERVER"
+        | "PUBLICATION"
+        | "SUBSCRIPTION" => {
             let name = match &entry.schema {
                 Some(schema) => qualified(schema, &entry.tag),
                 None => ident(&entry.tag),
@@ -116,6 +144,7 @@ fn roles_in(entry: &Entry) -> HashSet<String> {
     let mut found = HashSet::new();
     let mut listing = false;
     let tokens = sql::tokens(&entry.definition);
+    // `FOR "public"` is everybody even in quotes: no role can have that name.
     for (at, token) in tokens.iter().enumerate() {
         match token {
             Token::Word(word) => listing = marks.iter().any(|mark| word.eq_ignore_ascii_case(mark)),
@@ -126,14 +155,20 @@ fn roles_in(entry: &Entry) -> HashSet<String> {
             _ => listing = false,
         }
     }
+    found.remove("public");
     found
 }
 
 /// Every role that the entries need, with the first object that needs it.
-pub(super) fn roles_needed<'a>(entries: impl Iterator<Item = &'a Entry>) -> BTreeMap<String, String> {
+pub(super) fn roles_needed<'a>(
+    entries: impl Iterator<Item = &'a Entry>,
+) -> BTreeMap<String, String> {
     let mut needed = BTreeMap::new();
     for entry in entries {
-        let owner = entry.owner.iter().filter(|owner| owner_statement(entry, owner).is_some());
+        let owner = entry
+            .owner
+            .iter()
+            .filter(|owner| owner_statement(entry, owner).is_some());
         for role in owner.cloned().chain(roles_in(entry)) {
             needed.entry(role).or_insert_with(|| entry.described());
         }
@@ -168,7 +203,9 @@ pub(super) async fn execute(
         }
         // The failed batch was one transaction and left nothing.
         for (entry, text) in batch.iter().zip(&texts) {
-            let Err(error) = client.batch_execute(text).await else { continue };
+            let Err(error) = client.batch_execute(text).await else {
+                continue;
+            };
             let error = explained(error.into(), entry);
             // Extensions belong to whoever installed them, often not to us.
             if error.kind() == Kind::Denied && entry.tag.starts_with("EXTENSION ") {
@@ -187,8 +224,10 @@ fn explained(error: Error, entry: &Entry) -> Error {
 
 /// Whether an entry of the phase after the data reads a whole table.
 pub(super) fn is_build(entry: &Entry) -> bool {
-    matches!(entry.kind.as_str(), "INDEX" | "CONSTRAINT" | "FK CONSTRAINT" | "CHECK CONSTRAINT")
-        && entry.phase == Phase::AfterData
+    matches!(
+        entry.kind.as_str(),
+        "INDEX" | "CONSTRAINT" | "FK CONSTRAINT" | "CHECK CONSTRAINT"
+    ) && entry.phase == Phase::AfterData
 }
 
 /// Something to build, and what must not happen at the same time.
@@ -210,7 +249,12 @@ pub(super) fn builds(entries: &[&Entry], sizes: &HashMap<u32, u64>) -> (Vec<Buil
     let tables_of = |id: &i32| -> Vec<i32> {
         match by_id.get(id) {
             Some(entry) if is_table(entry) => vec![*id],
-            Some(entry) if is_build(entry) => entry.dependencies.iter().filter(is_table_id).copied().collect(),
+            Some(entry) if is_build(entry) => entry
+                .dependencies
+                .iter()
+                .filter(is_table_id)
+                .copied()
+                .collect(),
             _ => Vec::new(),
         }
     };
@@ -219,17 +263,31 @@ pub(super) fn builds(entries: &[&Entry], sizes: &HashMap<u32, u64>) -> (Vec<Buil
         let mut tables: Vec<i32> = entry.dependencies.iter().flat_map(tables_of).collect();
         tables.sort_unstable();
         tables.dedup();
-        let weight = tables.iter().filter_map(|id| sizes.get(&by_id[id].oid)).sum();
+        let weight = tables
+            .iter()
+            .filter_map(|id| sizes.get(&by_id[id].oid))
+            .sum();
         let exclusive = entry.kind != "INDEX";
         let locks = tables.into_iter().map(|id| (id, exclusive)).collect();
-        let build = Build { entry: (*entry).clone(), locks, weight };
-        if entry.kind == "FK CONSTRAINT" { last.push(build) } else { first.push(build) }
+        let build = Build {
+            entry: (*entry).clone(),
+            locks,
+            weight,
+        };
+        if entry.kind == "FK CONSTRAINT" {
+            last.push(build)
+        } else {
+            first.push(build)
+        }
     }
     (first, last)
 }
 
 fn is_table(entry: &Entry) -> bool {
-    matches!(entry.kind.as_str(), "TABLE" | "MATERIALIZED VIEW" | "FOREIGN TABLE")
+    matches!(
+        entry.kind.as_str(),
+        "TABLE" | "MATERIALIZED VIEW" | "FOREIGN TABLE"
+    )
 }
 
 /// Builds indexes and constraints, several at a time, largest first.
@@ -244,7 +302,11 @@ pub(super) async fn build(
 ) -> Result<()> {
     builds.sort_by_key(|build| std::cmp::Reverse(build.weight));
     let ids: HashSet<i32> = builds.iter().map(|build| build.entry.id).collect();
-    let state = Mutex::new(BuildState { waiting: builds, running: Vec::new(), done: HashSet::new() });
+    let state = Mutex::new(BuildState {
+        waiting: builds,
+        running: Vec::new(),
+        done: HashSet::new(),
+    });
     let changed = Notify::new();
     let work = clients.iter().map(|client| async {
         client
@@ -274,11 +336,15 @@ pub(super) async fn build(
             }
         }
     });
-    futures::future::try_join_all(work).await.map(|_: Vec<()>| ())
+    futures::future::try_join_all(work)
+        .await
+        .map(|_: Vec<()>| ())
 }
 
 fn lock(state: &Mutex<BuildState>) -> std::sync::MutexGuard<'_, BuildState> {
-    state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    state
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 struct BuildState {
@@ -299,7 +365,10 @@ impl BuildState {
         let free = self.waiting.iter().position(|build| {
             let met = |id: &i32| !all.contains(id) || self.done.contains(id);
             build.entry.dependencies.iter().all(met)
-                && !self.running.iter().any(|(_, held)| conflict(held, &build.locks))
+                && !self
+                    .running
+                    .iter()
+                    .any(|(_, held)| conflict(held, &build.locks))
         });
         match free {
             Some(at) => {
@@ -326,6 +395,8 @@ impl BuildState {
 
 fn conflict(held: &[(i32, bool)], wanted: &[(i32, bool)]) -> bool {
     held.iter().any(|(table, exclusive)| {
-        wanted.iter().any(|(other, also)| table == other && (*exclusive || *also))
+        wanted
+            .iter()
+            .any(|(other, also)| table == other && (*exclusive || *also))
     })
 }

@@ -13,9 +13,22 @@ use crate::postgres::archive::Entry;
 use crate::postgres::sql::{self, Token};
 
 /// The kinds that can be asked for by name.
-const RELATIONS: &[&str] = &["TABLE", "FOREIGN TABLE", "VIEW", "MATERIALIZED VIEW", "SEQUENCE"];
+const RELATIONS: &[&str] = &[
+    "TABLE",
+    "FOREIGN TABLE",
+    "VIEW",
+    "MATERIALIZED VIEW",
+    "SEQUENCE",
+];
 /// Kinds that are created in the staging schema when the target lacks them, and move with the rest.
-const MOVABLE: &[&str] = &["TYPE", "DOMAIN", "FUNCTION", "PROCEDURE", "AGGREGATE", "COLLATION"];
+const MOVABLE: &[&str] = &[
+    "TYPE",
+    "DOMAIN",
+    "FUNCTION",
+    "PROCEDURE",
+    "AGGREGATE",
+    "COLLATION",
+];
 
 /// A schema-qualified name.
 pub(super) type Name = (String, String);
@@ -56,7 +69,10 @@ impl<'a> Definitions<'a> {
 
     /// Selects these relations with all that is part of them.
     pub(super) fn select(&self, named: &[i32], database: &Database) -> Selection {
-        let mut selection = Selection { relations: named.iter().copied().collect(), ..Default::default() };
+        let mut selection = Selection {
+            relations: named.iter().copied().collect(),
+            ..Default::default()
+        };
         self.add_partitions(&mut selection);
         self.add_owned_sequences(&mut selection, database);
         // Some parts are parts of parts: the comment on an index, the attachment of an index.
@@ -77,7 +93,11 @@ impl<'a> Definitions<'a> {
 
     fn add_partitions(&self, selection: &mut Selection) {
         let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
-        for attach in self.entries.iter().filter(|entry| entry.kind == "TABLE ATTACH") {
+        for attach in self
+            .entries
+            .iter()
+            .filter(|entry| entry.kind == "TABLE ATTACH")
+        {
             if let Some((parent, child)) = self.attached(attach) {
                 children.entry(parent).or_default().push(child);
             }
@@ -96,20 +116,31 @@ impl<'a> Definitions<'a> {
     fn attached(&self, attach: &Entry) -> Option<(i32, i32)> {
         let mut names = qualified_names(&attach.definition).into_iter();
         let (parent, child) = (names.next()?, names.next()?);
-        Some((self.relation(&parent.0, &parent.1)?.id, self.relation(&child.0, &child.1)?.id))
+        Some((
+            self.relation(&parent.0, &parent.1)?.id,
+            self.relation(&child.0, &child.1)?.id,
+        ))
     }
 
     fn add_owned_sequences(&self, selection: &mut Selection, database: &Database) {
-        let tables: HashSet<u32> =
-            selection.relations.iter().filter_map(|id| Some(self.get(*id)?.oid)).collect();
+        let tables: HashSet<u32> = selection
+            .relations
+            .iter()
+            .filter_map(|id| Some(self.get(*id)?.oid))
+            .collect();
         let owned: HashSet<u32> = database
             .sequences
             .iter()
-            .filter(|sequence| sequence.owned_by.is_some_and(|table| tables.contains(&table)))
+            .filter(|sequence| {
+                sequence
+                    .owned_by
+                    .is_some_and(|table| tables.contains(&table))
+            })
             .map(|sequence| sequence.oid)
             .collect();
         let entries = self.entries.iter();
-        let sequences = entries.filter(|entry| entry.kind == "SEQUENCE" && owned.contains(&entry.oid));
+        let sequences =
+            entries.filter(|entry| entry.kind == "SEQUENCE" && owned.contains(&entry.oid));
         selection.relations.extend(sequences.map(|entry| entry.id));
     }
 
@@ -124,12 +155,14 @@ impl<'a> Definitions<'a> {
                 !entry.dependencies.is_empty() && entry.dependencies.iter().all(has)
             }
             // These may depend on other tables too; what counts is whose they are.
-            "FK CONSTRAINT" | "TRIGGER" | "RULE" | "POLICY" => {
-                self.subject(entry).is_some_and(|id| selection.relations.contains(&id))
-            }
-            "DEFAULT" | "CONSTRAINT" | "CHECK CONSTRAINT" | "INDEX" | "ROW SECURITY" | "STATISTICS" => {
-                entry.dependencies.iter().any(|id| selection.relations.contains(id))
-            }
+            "FK CONSTRAINT" | "TRIGGER" | "RULE" | "POLICY" => self
+                .subject(entry)
+                .is_some_and(|id| selection.relations.contains(&id)),
+            "DEFAULT" | "CONSTRAINT" | "CHECK CONSTRAINT" | "INDEX" | "ROW SECURITY"
+            | "STATISTICS" => entry
+                .dependencies
+                .iter()
+                .any(|id| selection.relations.contains(id)),
             _ => false,
         }
     }
@@ -137,11 +170,18 @@ impl<'a> Definitions<'a> {
     /// The table that an entry is about: the first relation that its definition names.
     fn subject(&self, entry: &Entry) -> Option<i32> {
         let names = qualified_names(&entry.definition);
-        names.iter().find_map(|(schema, name)| self.relation(schema, name)).map(|entry| entry.id)
+        names
+            .iter()
+            .find_map(|(schema, name)| self.relation(schema, name))
+            .map(|entry| entry.id)
     }
 
     fn add_needs(&self, selection: &mut Selection) {
-        let mut open: Vec<i32> = selection.relations.union(&selection.parts).copied().collect();
+        let mut open: Vec<i32> = selection
+            .relations
+            .union(&selection.parts)
+            .copied()
+            .collect();
         while let Some(id) = open.pop() {
             let Some(entry) = self.get(id) else { continue };
             for dependency in &entry.dependencies {
@@ -153,7 +193,10 @@ impl<'a> Definitions<'a> {
                 }
                 selection.needs.insert(*dependency, id);
                 // What an absent table or view needs in turn is its own affair.
-                if self.get(*dependency).is_some_and(|entry| !is_relation(entry)) {
+                if self
+                    .get(*dependency)
+                    .is_some_and(|entry| !is_relation(entry))
+                {
                     open.push(*dependency);
                 }
             }
@@ -199,6 +242,35 @@ pub(super) fn qualified_names(text: &str) -> Vec<Name> {
     names
 }
 
+/// The relation through which the rows of a partition have to be loaded, where that is not the
+/// partition itself: its topmost ancestor that is partitioned by hash. The hash of an enum's value
+/// is that of an object id, so that a row may belong to another partition after a restore.
+pub(super) fn loaded_through<'a>(entries: impl Iterator<Item = &'a Entry>) -> HashMap<Name, Name> {
+    let mut by_hash: HashSet<Name> = HashSet::new();
+    let mut parents: HashMap<Name, Name> = HashMap::new();
+    for entry in entries {
+        if entry.kind == "TABLE" && entry.definition.contains("\nPARTITION BY HASH (") {
+            by_hash.insert(name_of(entry));
+        } else if entry.kind == "TABLE ATTACH" {
+            let mut names = qualified_names(&entry.definition).into_iter();
+            if let (Some(parent), Some(child)) = (names.next(), names.next()) {
+                parents.insert(child, parent);
+            }
+        }
+    }
+    let mut through = HashMap::new();
+    for child in parents.keys() {
+        let mut parent = parents.get(child);
+        while let Some(name) = parent {
+            if by_hash.contains(name) {
+                through.insert(child.clone(), name.clone());
+            }
+            parent = parents.get(name);
+        }
+    }
+    through
+}
+
 /// The name that `moves` and conflicts know an entry by.
 pub(super) fn name_of(entry: &Entry) -> Name {
     let name = match entry.kind.as_str() {
@@ -213,7 +285,12 @@ pub(super) fn name_of(entry: &Entry) -> Name {
 /// The sequences that `text` takes defaults from.
 pub(super) fn default_sequences(text: &str) -> Vec<Name> {
     let tokens = sql::tokens(text);
-    let regclass = |at: usize| tokens[at..].iter().take(6).any(|t| t.text().contains("regclass"));
+    let regclass = |at: usize| {
+        tokens[at..]
+            .iter()
+            .take(6)
+            .any(|t| t.text().contains("regclass"))
+    };
     tokens
         .iter()
         .enumerate()

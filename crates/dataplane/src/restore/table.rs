@@ -45,22 +45,37 @@ pub(super) struct Request<'a> {
 
 impl<'a> Request<'a> {
     fn new(backup: &'a Backup, options: &RestoreOptions) -> Result<Self> {
-        let RestoreTarget::Tables { names, into_db, into_schema, new_table_name } = &options.target
+        let RestoreTarget::Tables {
+            names,
+            into_db,
+            into_schema,
+            new_table_name,
+        } = &options.target
         else {
             bail!(Usage, "no table is named");
         };
         let mut names = names.clone();
         names.sort();
         names.dedup();
-        let first = names.first().map(|name| name.database.clone()).unwrap_or_default();
+        let first = names
+            .first()
+            .map(|name| name.database.clone())
+            .unwrap_or_default();
         if let Some(other) = names.iter().find(|name| name.database != first) {
             return Err(Error::new(
                 Kind::Usage,
-                format!("the tables are of two databases, {first} and {}", other.database),
+                format!(
+                    "the tables are of two databases, {first} and {}",
+                    other.database
+                ),
             )
             .hint("restore the tables of one database at a time"));
         }
-        for (name, what) in [(into_db, "database"), (into_schema, "schema"), (new_table_name, "table")] {
+        for (name, what) in [
+            (into_db, "database"),
+            (into_schema, "schema"),
+            (new_table_name, "table"),
+        ] {
             name.iter().try_for_each(|name| check_name(name, what))?;
         }
         Ok(Request {
@@ -74,7 +89,9 @@ impl<'a> Request<'a> {
 
     /// The schema that objects of `schema` go to.
     pub(super) fn target_schema(&self, schema: &str) -> String {
-        self.into_schema.clone().unwrap_or_else(|| schema.to_owned())
+        self.into_schema
+            .clone()
+            .unwrap_or_else(|| schema.to_owned())
     }
 
     /// The relations that were named.
@@ -86,7 +103,10 @@ impl<'a> Request<'a> {
                     Kind::NotFound,
                     format!("backup {} holds no table {name}", backup.manifest.id),
                 )
-                .hint(format!("strongroom show {} lists its tables", backup.manifest.id)));
+                .hint(format!(
+                    "strongroom show {} lists its tables",
+                    backup.manifest.id
+                )));
             };
             found.push(entry.id);
         }
@@ -145,7 +165,11 @@ async fn prepare<'a>(backup: &'a Backup, options: &RestoreOptions) -> Result<Pre
         options,
         target: target.as_ref(),
         plan: &mut plan,
-        chosen: selection.relations.union(&selection.parts).copied().collect(),
+        chosen: selection
+            .relations
+            .union(&selection.parts)
+            .copied()
+            .collect(),
         lost_sequences: Vec::new(),
     };
     resolver.rows(backup, &selection)?;
@@ -158,15 +182,36 @@ async fn prepare<'a>(backup: &'a Backup, options: &RestoreOptions) -> Result<Pre
         .entries
         .iter()
         .filter(|entry| chosen.contains(&entry.id))
-        .filter(|entry| selection::is_relation(entry) || selection::is_movable(entry) || entry.kind == "STATISTICS")
+        .filter(|entry| {
+            selection::is_relation(entry)
+                || selection::is_movable(entry)
+                || entry.kind == "STATISTICS"
+        })
         .map(selection::name_of)
         .collect();
-    let used: Vec<Entry> =
-        archive.entries.iter().filter(|entry| chosen.contains(&entry.id)).cloned().collect();
+    let used: Vec<Entry> = archive
+        .entries
+        .iter()
+        .filter(|entry| chosen.contains(&entry.id))
+        .cloned()
+        .collect();
     // The database's large objects and other extensions stay behind.
-    let alone = Database { large_objects: Vec::new(), extensions: Vec::new(), ..request.database.clone() };
+    let alone = Database {
+        large_objects: Vec::new(),
+        extensions: Vec::new(),
+        ..request.database.clone()
+    };
     database::add_missing(&mut plan, &client, options, &alone, &used, &HashSet::new()).await?;
-    Ok(Prepared { request, archive, selection, chosen, moved, lost_sequences, database_exists, plan })
+    Ok(Prepared {
+        request,
+        archive,
+        selection,
+        chosen,
+        moved,
+        lost_sequences,
+        database_exists,
+        plan,
+    })
 }
 
 /// Compares what a selection needs with what the target has.
@@ -184,27 +229,45 @@ struct Resolver<'a, 'b> {
 impl Resolver<'_, '_> {
     async fn exists(&self, sql: &str) -> Result<bool> {
         match self.target {
-            Some(client) => Ok(client.scalar(sql).await?.is_some_and(|answer| answer == "t")),
+            Some(client) => Ok(client
+                .scalar(sql)
+                .await?
+                .is_some_and(|answer| answer == "t")),
             None => Ok(false),
         }
     }
 
     async fn relation_exists(&self, name: &Name) -> Result<bool> {
         let name = literal(&qualified(&name.0, &name.1));
-        self.exists(&format!("SELECT to_regclass({name}) IS NOT NULL")).await
+        self.exists(&format!("SELECT to_regclass({name}) IS NOT NULL"))
+            .await
     }
 
     /// Every plain table of the selection must have its rows in the backup.
     fn rows(&mut self, backup: &Backup, selection: &Selection) -> Result<()> {
-        let Targets::Tables(held) = &backup.manifest.targets else { return Ok(()) };
-        let tables: HashSet<u32> = self.request.database.tables.iter().map(|table| table.oid).collect();
+        let Targets::Tables(held) = &backup.manifest.targets else {
+            return Ok(());
+        };
+        let tables: HashSet<u32> = self
+            .request
+            .database
+            .tables
+            .iter()
+            .map(|table| table.oid)
+            .collect();
         for id in &selection.relations {
-            let Some(entry) = self.definitions.get(*id) else { continue };
+            let Some(entry) = self.definitions.get(*id) else {
+                continue;
+            };
             let is_parent = entry.partitioned || entry.definition.contains("\nPARTITION BY ");
             if entry.kind == "TABLE" && !is_parent && !tables.contains(&entry.oid) {
                 return Err(Error::new(
                     Kind::NotFound,
-                    format!("backup {} holds no rows of {}", backup.manifest.id, entry.described()),
+                    format!(
+                        "backup {} holds no rows of {}",
+                        backup.manifest.id,
+                        entry.described()
+                    ),
                 )
                 .hint(format!("it was taken of {}", held.join(", "))));
             }
@@ -214,7 +277,8 @@ impl Resolver<'_, '_> {
 
     async fn needs(&mut self, selection: &Selection) -> Result<()> {
         for (id, needer) in &selection.needs {
-            let (Some(entry), Some(needer)) = (self.definitions.get(*id), self.definitions.get(*needer))
+            let (Some(entry), Some(needer)) =
+                (self.definitions.get(*id), self.definitions.get(*needer))
             else {
                 continue;
             };
@@ -244,7 +308,9 @@ impl Resolver<'_, '_> {
         }
         let (sequence, table) = (format!("{}.{}", name.0, name.1), needer.described());
         if self.options.skip_missing.sequences {
-            self.plan.notes.push(format!("{table}: the default that uses sequence {sequence} is left out"));
+            self.plan.notes.push(format!(
+                "{table}: the default that uses sequence {sequence} is left out"
+            ));
             self.lost_sequences.push(name);
             return Ok(());
         }
@@ -261,7 +327,12 @@ impl Resolver<'_, '_> {
         Ok(())
     }
 
-    async fn relation(&mut self, entry: &Entry, needer: &Entry, selection: &Selection) -> Result<()> {
+    async fn relation(
+        &mut self,
+        entry: &Entry,
+        needer: &Entry,
+        selection: &Selection,
+    ) -> Result<()> {
         // Foreign keys are asked one by one: they reach the other table through its index.
         if needer.kind == "FK CONSTRAINT" {
             return Ok(());
@@ -273,7 +344,10 @@ impl Resolver<'_, '_> {
         let is_view = matches!(needer.kind.as_str(), "VIEW" | "MATERIALIZED VIEW");
         if is_view && self.options.skip_missing.views {
             let view = needer.described();
-            self.plan.notes.push(format!("{view} is left out: {} is missing", entry.described()));
+            self.plan.notes.push(format!(
+                "{view} is left out: {} is missing",
+                entry.described()
+            ));
             self.leave_out(needer.id, selection);
             return Ok(());
         }
@@ -296,7 +370,11 @@ impl Resolver<'_, '_> {
         let dependents: Vec<i32> = selection
             .relations
             .union(&selection.parts)
-            .filter(|other| self.definitions.get(**other).is_some_and(|e| e.dependencies.contains(&id)))
+            .filter(|other| {
+                self.definitions
+                    .get(**other)
+                    .is_some_and(|e| e.dependencies.contains(&id))
+            })
             .copied()
             .collect();
         for dependent in dependents {
@@ -308,8 +386,18 @@ impl Resolver<'_, '_> {
         let name = literal(&entry.tag);
         let sql = format!("SELECT EXISTS (SELECT FROM pg_extension WHERE extname = {name})");
         if !self.exists(&sql).await? {
-            let create = format!("in database {}: CREATE EXTENSION {};", self.request.into_db, ident(&entry.tag));
-            self.missing("extension", &entry.tag, &needer.described(), None, vec![create]);
+            let create = format!(
+                "in database {}: CREATE EXTENSION {};",
+                self.request.into_db,
+                ident(&entry.tag)
+            );
+            self.missing(
+                "extension",
+                &entry.tag,
+                &needer.described(),
+                None,
+                vec![create],
+            );
         }
         Ok(())
     }
@@ -317,7 +405,10 @@ impl Resolver<'_, '_> {
     /// A type or function: used if the target has it, created if not.
     async fn movable(&mut self, entry: &Entry) -> Result<()> {
         let (schema, name) = selection::name_of(entry);
-        let namespace = format!("SELECT oid FROM pg_namespace WHERE nspname = {}", literal(&schema));
+        let namespace = format!(
+            "SELECT oid FROM pg_namespace WHERE nspname = {}",
+            literal(&schema)
+        );
         let exists = match entry.kind.as_str() {
             "TYPE" | "DOMAIN" => {
                 let name = literal(&qualified(&schema, &name));
@@ -348,7 +439,10 @@ impl Resolver<'_, '_> {
 
     /// An enum of the target is used only if it has the same labels in the same order.
     async fn same_labels(&mut self, entry: &Entry, schema: &str, name: &str) -> Result<()> {
-        let Some(target) = self.target.filter(|_| entry.definition.contains(" AS ENUM (")) else {
+        let Some(target) = self
+            .target
+            .filter(|_| entry.definition.contains(" AS ENUM ("))
+        else {
             return Ok(());
         };
         let ours: Vec<String> = tokens(&entry.definition)
@@ -384,11 +478,16 @@ impl Resolver<'_, '_> {
 
     async fn foreign_keys(&mut self, selection: &Selection) -> Result<()> {
         for id in &selection.parts {
-            let Some(entry) = self.definitions.get(*id).filter(|entry| entry.kind == "FK CONSTRAINT")
+            let Some(entry) = self
+                .definitions
+                .get(*id)
+                .filter(|entry| entry.kind == "FK CONSTRAINT")
             else {
                 continue;
             };
-            let Some(name) = self.definitions.referenced(entry) else { continue };
+            let Some(name) = self.definitions.referenced(entry) else {
+                continue;
+            };
             let restored = self
                 .definitions
                 .relation(&name.0, &name.1)
@@ -399,12 +498,18 @@ impl Resolver<'_, '_> {
             let other = format!("{}.{}", name.0, name.1);
             if self.options.skip_missing.foreign_keys {
                 let what = entry.described();
-                self.plan.notes.push(format!("{what} is left out: table {other} is missing"));
+                self.plan
+                    .notes
+                    .push(format!("{what} is left out: table {other} is missing"));
                 self.chosen.remove(id);
                 let comments: Vec<i32> = selection
                     .parts
                     .iter()
-                    .filter(|part| self.definitions.get(**part).is_some_and(|e| e.dependencies == [*id]))
+                    .filter(|part| {
+                        self.definitions
+                            .get(**part)
+                            .is_some_and(|e| e.dependencies == [*id])
+                    })
                     .copied()
                     .collect();
                 comments.iter().for_each(|part| {
@@ -425,18 +530,28 @@ impl Resolver<'_, '_> {
     /// Tables of the target that have the name that a restored one would get.
     async fn conflicts(&mut self, selection: &Selection) -> Result<()> {
         for name in &self.request.names {
-            let Some(entry) = self.definitions.relation(&name.schema, &name.table) else { continue };
+            let Some(entry) = self.definitions.relation(&name.schema, &name.table) else {
+                continue;
+            };
             if !selection.relations.contains(&entry.id) || !self.chosen.contains(&entry.id) {
                 continue;
             }
             let schema = self.request.target_schema(&name.schema);
-            let table = self.request.new_table_name.clone().unwrap_or_else(|| name.table.clone());
+            let table = self
+                .request
+                .new_table_name
+                .clone()
+                .unwrap_or_else(|| name.table.clone());
             let target = (schema, table);
             if !self.relation_exists(&target).await? {
                 continue;
             }
             let full = qualified(&target.0, &target.1);
-            let kind = if entry.kind == "FOREIGN TABLE" { "TABLE" } else { entry.kind.as_str() };
+            let kind = if entry.kind == "FOREIGN TABLE" {
+                "TABLE"
+            } else {
+                entry.kind.as_str()
+            };
             self.plan.conflicts.push(Conflict {
                 kind: kind.to_lowercase(),
                 name: format!("{}.{}.{}", self.request.into_db, target.0, target.1),
@@ -447,7 +562,10 @@ impl Resolver<'_, '_> {
                 resolutions: vec![
                     format!("--new-table-name {}_restored", shown(&target.1)),
                     format!("--into-schema or --into-db with another name"),
-                    format!("ALTER {kind} {full} RENAME TO {};", ident(&format!("{}_old", target.1))),
+                    format!(
+                        "ALTER {kind} {full} RENAME TO {};",
+                        ident(&format!("{}_old", target.1))
+                    ),
                     format!("DROP {kind} {full};"),
                 ],
             });
@@ -460,7 +578,12 @@ impl Resolver<'_, '_> {
             .collect();
         targets.sort();
         if let Some(pair) = targets.windows(2).find(|pair| pair[0] == pair[1]) {
-            bail!(Usage, "two of the tables would both be {}.{}", pair[0].0, pair[0].1);
+            bail!(
+                Usage,
+                "two of the tables would both be {}.{}",
+                pair[0].0,
+                pair[0].1
+            );
         }
         Ok(())
     }
@@ -469,25 +592,51 @@ impl Resolver<'_, '_> {
         let database = &self.request.into_db;
         let mut creates = Vec::new();
         let mut add = |kind: &str, name: String, from: Option<String>, rows: Option<u64>| {
-            creates.push(Creation { kind: kind.to_owned(), name, from, rows });
+            creates.push(Creation {
+                kind: kind.to_owned(),
+                name,
+                from,
+                rows,
+            });
         };
         if self.target.is_none() {
             add("database", database.clone(), None, None);
         }
-        let tables: HashMap<u32, &Table> =
-            self.request.database.tables.iter().map(|table| (table.oid, table)).collect();
+        let tables: HashMap<u32, &Table> = self
+            .request
+            .database
+            .tables
+            .iter()
+            .map(|table| (table.oid, table))
+            .collect();
         let mut schemas = BTreeMap::new();
-        for entry in self.definitions.entries.iter().filter(|entry| self.chosen.contains(&entry.id)) {
+        for entry in self
+            .definitions
+            .entries
+            .iter()
+            .filter(|entry| self.chosen.contains(&entry.id))
+        {
             if !selection::is_relation(entry) && !selection::is_movable(entry) {
                 continue;
             }
             let (schema, name) = selection::name_of(entry);
             let target = self.request.target_schema(&schema);
-            let named = self.request.names.iter().any(|n| n.schema == schema && n.table == name);
-            let new = self.request.new_table_name.clone().filter(|_| named).unwrap_or_else(|| name.clone());
+            let named = self
+                .request
+                .names
+                .iter()
+                .any(|n| n.schema == schema && n.table == name);
+            let new = self
+                .request
+                .new_table_name
+                .clone()
+                .filter(|_| named)
+                .unwrap_or_else(|| name.clone());
             let to = format!("{database}.{target}.{new}");
             let from = format!("{}.{schema}.{name}", self.request.database.name);
-            let table = tables.get(&entry.oid).filter(|_| selection.relations.contains(&entry.id));
+            let table = tables
+                .get(&entry.oid)
+                .filter(|_| selection.relations.contains(&entry.id));
             if let Some(table) = table {
                 self.plan.tables += 1;
                 self.plan.rows += table.data.rows;
@@ -495,27 +644,49 @@ impl Resolver<'_, '_> {
                 self.plan.stored_bytes += table.data.stored_bytes;
             }
             let rows = table.map(|table| table.data.rows);
-            add(&entry.kind.to_lowercase(), to.clone(), (from != to).then_some(from), rows);
+            add(
+                &entry.kind.to_lowercase(),
+                to.clone(),
+                (from != to).then_some(from),
+                rows,
+            );
             schemas.insert(target, ());
         }
         for schema in schemas.into_keys() {
-            let sql = format!("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = {})", literal(&schema));
+            let sql = format!(
+                "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = {})",
+                literal(&schema)
+            );
             if schema != "public" && !self.exists(&sql).await? {
                 add("schema", format!("{database}.{schema}"), None, None);
             }
         }
         self.plan.creates = creates;
         if !self.request.database.large_objects.is_empty() {
-            self.plan.notes.push("large objects are restored with their database only".to_owned());
+            self.plan
+                .notes
+                .push("large objects are restored with their database only".to_owned());
         }
         Ok(())
     }
 
     fn named(&self, name: &Name) -> String {
-        format!("{}.{}.{}", shown(&self.request.database.name), shown(&name.0), shown(&name.1))
+        format!(
+            "{}.{}.{}",
+            shown(&self.request.database.name),
+            shown(&name.0),
+            shown(&name.1)
+        )
     }
 
-    fn missing(&mut self, kind: &str, name: &str, needed_by: &str, option: Option<&str>, resolutions: Vec<String>) {
+    fn missing(
+        &mut self,
+        kind: &str,
+        name: &str,
+        needed_by: &str,
+        option: Option<&str>,
+        resolutions: Vec<String>,
+    ) {
         let database = &self.request.into_db;
         self.plan.missing.push(Missing {
             kind: kind.to_owned(),
@@ -541,7 +712,13 @@ pub(super) async fn run(
     prepared.plan.refuse()?;
     failpoint::pass("restore.before-staging")?;
     let staging = Staging::begin(&options.to).await?;
-    let job = StageJob { backup, options, staging: &staging, progress, cancel };
+    let job = StageJob {
+        backup,
+        options,
+        staging: &staging,
+        progress,
+        cancel,
+    };
     let restored = tokio::select! {
         restored = prepared.restore(&job) => restored,
         () = cancel.cancelled() => Err(Error::new(Kind::Cancelled, "the restore was stopped")),
@@ -560,14 +737,26 @@ pub(super) async fn run(
 
 impl Prepared<'_> {
     async fn restore(self, job: &StageJob<'_>) -> Result<Restored> {
-        let Prepared { request, archive, selection, chosen, moved, lost_sequences, .. } = self;
+        let Prepared {
+            request,
+            archive,
+            selection,
+            chosen,
+            moved,
+            lost_sequences,
+            ..
+        } = self;
         let keeper = job.staging.keeper();
         let entries = &archive.entries;
-        let chosen: Vec<Entry> = entries
+        let mut chosen: Vec<Entry> = entries
             .iter()
             .filter(|entry| chosen.contains(&entry.id))
             .map(|entry| without_defaults(entry, &lost_sequences))
             .collect();
+        let mut notes = self.plan.notes;
+        for entry in &mut chosen {
+            notes.extend(disinherit(entry, &moved));
+        }
         let mut rendering = database::rendering(keeper, job.options, &chosen).await?;
         let hidden_database = (!self.database_exists).then(|| job.staging.name());
         if let Some(name) = &hidden_database {
@@ -578,7 +767,9 @@ impl Prepared<'_> {
         let hidden = hide_schemas(job.staging, &client, &moved).await?;
         failpoint::pass("restore.after-staging")?;
         for name in &moved {
-            rendering.moves.insert(name.clone(), hidden[&name.0].clone());
+            rendering
+                .moves
+                .insert(name.clone(), hidden[&name.0].clone());
         }
         let phase = |phase: Phase| -> Vec<&Entry> {
             chosen.iter().filter(|entry| entry.phase == phase).collect()
@@ -595,21 +786,37 @@ impl Prepared<'_> {
             .map(|entry| entry.oid)
             .collect();
         let own = |oid: &u32| restored_oids.contains(oid);
-        let tables: Vec<&Table> =
-            request.database.tables.iter().filter(|table| own(&table.oid)).collect();
-        let loads = tables.iter().map(|table| LoadTable {
-            shown: format!("table {}.{}.{}", request.database.name, table.schema, table.name),
-            target: qualified(&hidden[&table.schema], &table.name),
-            columns: table.columns.clone(),
-            data: table.data,
+        let tables: Vec<&Table> = request
+            .database
+            .tables
+            .iter()
+            .filter(|table| own(&table.oid))
+            .collect();
+        let through = selection::loaded_through(chosen.iter());
+        let loads = tables.iter().map(|table| {
+            let own = (table.schema.clone(), table.name.clone());
+            let (schema, name) = through.get(&own).unwrap_or(&own);
+            LoadTable {
+                shown: format!(
+                    "table {}.{}.{}",
+                    request.database.name, table.schema, table.name
+                ),
+                target: qualified(&hidden[schema], name),
+                columns: table.columns.clone(),
+                data: table.data,
+            }
         });
-        job.loading(database, &request.database.encoding).run(loads.collect()).await?;
+        job.loading(database, &request.database.encoding)
+            .run(loads.collect())
+            .await?;
         set_sequences(&client, request.database, &own, &hidden).await?;
         failpoint::pass("restore.after-load")?;
         job.progress.step("building indexes");
         let all: Vec<&Entry> = chosen.iter().collect();
-        let mut notes = self.plan.notes;
-        notes.extend(job.build_tables(&client, database, request.database, &all, &rendering).await?);
+        notes.extend(
+            job.build_tables(&client, database, request.database, &all, &rendering)
+                .await?,
+        );
         schema::execute(&client, &phase(Phase::Privileges), &rendering, job.progress).await?;
         fill_views(&client, request.database, &chosen, &hidden).await?;
         failpoint::pass("restore.after-indexes")?;
@@ -618,13 +825,20 @@ impl Prepared<'_> {
         let created = publication::publish(&client, &request, &hidden).await?;
         drop(client);
         if let Some(name) = &hidden_database {
-            let sql = format!("ALTER DATABASE {} RENAME TO {}", ident(name), ident(&request.into_db));
+            let sql = format!(
+                "ALTER DATABASE {} RENAME TO {}",
+                ident(name),
+                ident(&request.into_db)
+            );
             keeper.batch_execute(&sql).await.map_err(|error| {
                 Error::from(error).context(format!("naming database \"{}\"", request.into_db))
             })?;
         }
         Ok(Restored {
-            created: created.into_iter().map(|name| format!("{}.{name}", request.into_db)).collect(),
+            created: created
+                .into_iter()
+                .map(|name| format!("{}.{name}", request.into_db))
+                .collect(),
             tables: tables.len() as u64,
             rows: tables.iter().map(|table| table.data.rows).sum(),
             size_bytes: tables.iter().map(|table| table.data.size_bytes).sum(),
@@ -637,13 +851,48 @@ impl Prepared<'_> {
 fn without_defaults(entry: &Entry, lost: &[Name]) -> Entry {
     let mut entry = entry.clone();
     for sequence in lost {
-        if entry.kind == "DEFAULT" && selection::default_sequences(&entry.definition).contains(sequence) {
+        if entry.kind == "DEFAULT"
+            && selection::default_sequences(&entry.definition).contains(sequence)
+        {
             entry.definition.clear();
         } else if entry.kind == "TABLE" {
             entry.definition = selection::without_default(&entry.definition, sequence);
         }
     }
     entry
+}
+
+/// Cuts a table off from parents that are not restored with it: while it inherits from a live
+/// table, its rows show up there. The columns stay. One statement after the other in one batch,
+/// so that nobody ever sees it inherit.
+fn disinherit(entry: &mut Entry, moved: &[Name]) -> Option<String> {
+    let at = entry
+        .definition
+        .find("\nINHERITS (")
+        .filter(|_| entry.kind == "TABLE")?;
+    let end = entry.definition[at..]
+        .find(')')
+        .map_or(entry.definition.len(), |end| at + end);
+    let parents = selection::qualified_names(&entry.definition[at..end]);
+    let child = qualified(entry.schema.as_deref().unwrap_or_default(), &entry.tag);
+    let strangers: Vec<String> = parents
+        .iter()
+        .filter(|parent| !moved.contains(parent))
+        .map(|(schema, name)| qualified(schema, name))
+        .collect();
+    for parent in &strangers {
+        entry
+            .definition
+            .push_str(&format!("\nALTER TABLE {child} NO INHERIT {parent};\n"));
+    }
+    (!strangers.is_empty()).then(|| {
+        format!(
+            "{} no longer inherits from {}: its rows would show up there. To make it: ALTER TABLE ... \
+             INHERIT ...;",
+            entry.described(),
+            strangers.join(", ")
+        )
+    })
 }
 
 /// A hidden schema for every schema that something is moved from.
@@ -658,7 +907,9 @@ async fn hide_schemas(
             continue;
         }
         let name = staging.name();
-        client.batch_execute(&format!("CREATE SCHEMA {}", ident(&name))).await?;
+        client
+            .batch_execute(&format!("CREATE SCHEMA {}", ident(&name)))
+            .await?;
         hidden.insert(schema.clone(), name);
     }
     Ok(hidden)
@@ -679,7 +930,9 @@ async fn create_schemas(client: &Client, chosen: &[Entry]) -> Result<()> {
     });
     for schema in named.collect::<HashSet<String>>() {
         if schema != "pg_catalog" {
-            client.batch_execute(&format!("CREATE SCHEMA IF NOT EXISTS {}", ident(&schema))).await?;
+            client
+                .batch_execute(&format!("CREATE SCHEMA IF NOT EXISTS {}", ident(&schema)))
+                .await?;
         }
     }
     Ok(())
@@ -691,7 +944,10 @@ async fn set_sequences(
     own: &impl Fn(&u32) -> bool,
     hidden: &HashMap<String, String>,
 ) -> Result<()> {
-    let sequences = database.sequences.iter().filter(|sequence| own(&sequence.oid));
+    let sequences = database
+        .sequences
+        .iter()
+        .filter(|sequence| own(&sequence.oid));
     let statements: String = sequences
         .map(|s| database::set_sequence(&hidden[&s.schema], &s.name, s.last_value, s.is_called))
         .collect();
@@ -705,13 +961,19 @@ async fn fill_views(
     chosen: &[Entry],
     hidden: &HashMap<String, String>,
 ) -> Result<()> {
-    for view in chosen.iter().filter(|entry| entry.kind == "MATERIALIZED VIEW") {
+    for view in chosen
+        .iter()
+        .filter(|entry| entry.kind == "MATERIALIZED VIEW")
+    {
         if database.filled_views.contains(&view.oid) {
             let (schema, name) = selection::name_of(view);
             let name = qualified(&hidden[&schema], &name);
-            client.batch_execute(&format!("REFRESH MATERIALIZED VIEW {name}")).await.map_err(|error| {
-                Error::from(error).context(format!("filling {}", view.described()))
-            })?;
+            client
+                .batch_execute(&format!("REFRESH MATERIALIZED VIEW {name}"))
+                .await
+                .map_err(|error| {
+                    Error::from(error).context(format!("filling {}", view.described()))
+                })?;
         }
     }
     Ok(())
@@ -728,18 +990,28 @@ impl StageJob<'_> {
         entries: &[&Entry],
         rendering: &Rendering,
     ) -> Result<Vec<String>> {
-        let (foreign_keys, others): (Vec<&Entry>, Vec<&Entry>) =
-            entries.iter().partition(|entry| entry.kind == "FK CONSTRAINT");
-        let (comments, others): (Vec<&Entry>, Vec<&Entry>) = others.into_iter().partition(|entry| {
-            entry.dependencies.iter().any(|id| foreign_keys.iter().any(|key| key.id == *id))
-        });
-        self.build(client, name, database, &others, rendering).await?;
+        let (foreign_keys, others): (Vec<&Entry>, Vec<&Entry>) = entries
+            .iter()
+            .partition(|entry| entry.kind == "FK CONSTRAINT");
+        let (comments, others): (Vec<&Entry>, Vec<&Entry>) =
+            others.into_iter().partition(|entry| {
+                entry
+                    .dependencies
+                    .iter()
+                    .any(|id| foreign_keys.iter().any(|key| key.id == *id))
+            });
+        self.build(client, name, database, &others, rendering)
+            .await?;
         let mut notes = Vec::new();
         for key in foreign_keys {
             let text = rendering.text(key);
-            let Err(error) = client.batch_execute(&text).await else { continue };
+            let Err(error) = client.batch_execute(&text).await else {
+                continue;
+            };
             let violated = error.code().is_some_and(|code| code.code() == "23503");
-            let partitioned = error.as_db_error().is_some_and(|e| e.message().contains("partitioned"));
+            let partitioned = error
+                .as_db_error()
+                .is_some_and(|e| e.message().contains("partitioned"));
             if !violated || partitioned || text.contains(" NOT VALID") {
                 return Err(Error::from(error).context(format!("creating {}", key.described()))
                     .hint("--skip-missing-foreign-keys does not help here: rows it refers to are gone; \

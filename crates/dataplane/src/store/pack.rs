@@ -8,9 +8,9 @@
 use std::sync::{Arc, Mutex};
 
 use object_store::{ObjectStoreExt, WriteMultipart};
+use strongroom_format::BackupId;
 use strongroom_format::contents::Pack;
 use strongroom_format::layout::{ObjectKey, new_pack_name};
-use strongroom_format::BackupId;
 
 use super::Store;
 use crate::{Result, failpoint};
@@ -29,7 +29,10 @@ pub(crate) struct Packs(Arc<Mutex<Vec<Pack>>>);
 impl Packs {
     fn add(&self, path: String) -> u32 {
         let mut packs = self.lock();
-        packs.push(Pack { path, stored_bytes: 0 });
+        packs.push(Pack {
+            path,
+            stored_bytes: 0,
+        });
         (packs.len() - 1) as u32
     }
 
@@ -43,7 +46,9 @@ impl Packs {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Pack>> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -64,7 +69,12 @@ struct OpenPack {
 
 impl PackWriter {
     pub(crate) fn new(store: Store, id: BackupId, packs: Packs) -> Self {
-        PackWriter { store, id, packs, open: None }
+        PackWriter {
+            store,
+            id,
+            packs,
+            open: None,
+        }
     }
 
     /// Where the next segment will lie: pack path, pack index and offset.
@@ -74,7 +84,11 @@ impl PackWriter {
         }
         if self.open.is_none() {
             let path = ObjectKey::Pack(self.id, new_pack_name()).path();
-            let upload = self.store.objects.put_multipart(&self.store.place(&path)).await;
+            let upload = self
+                .store
+                .objects
+                .put_multipart(&self.store.place(&path))
+                .await;
             let upload = upload.map_err(|error| self.store.error("writing", &path, error))?;
             self.open = Some(OpenPack {
                 upload: WriteMultipart::new_with_chunk_size(upload, PART),
@@ -84,12 +98,16 @@ impl PackWriter {
             });
         }
         let pack = self.open.as_ref();
-        Ok(pack.map(|pack| (pack.path.clone(), pack.index, pack.length)).unwrap_or_default())
+        Ok(pack
+            .map(|pack| (pack.path.clone(), pack.index, pack.length))
+            .unwrap_or_default())
     }
 
     /// Writes the next bytes of the segment, and empties `bytes`.
     pub(crate) async fn write(&mut self, bytes: &mut Vec<u8>) -> Result<()> {
-        let Some(pack) = &mut self.open else { return Ok(()) };
+        let Some(pack) = &mut self.open else {
+            return Ok(());
+        };
         let waited = pack.upload.wait_for_capacity(PARTS_IN_FLIGHT).await;
         waited.map_err(|error| self.store.error("writing", &pack.path, error))?;
         pack.upload.write(bytes);
@@ -100,11 +118,16 @@ impl PackWriter {
 
     /// Makes the pack durable and visible.
     pub(crate) async fn finish(&mut self) -> Result<()> {
-        let Some(pack) = self.open.take() else { return Ok(()) };
+        let Some(pack) = self.open.take() else {
+            return Ok(());
+        };
         failpoint::pass("backup.before-pack")?;
         let finished = pack.upload.finish().await;
         finished.map_err(|error| self.store.error("writing", &pack.path, error))?;
-        self.store.counters.written.fetch_add(pack.length, std::sync::atomic::Ordering::Relaxed);
+        self.store
+            .counters
+            .written
+            .fetch_add(pack.length, std::sync::atomic::Ordering::Relaxed);
         self.packs.finished(pack.index, pack.length);
         failpoint::pass("backup.after-pack")
     }
