@@ -76,7 +76,7 @@ impl FromStr for Checksum {
 
 /// The bytes that `text` spells in hexadecimal, or `None` if it does not.
 pub(crate) fn hex_bytes(text: &str) -> Option<Vec<u8>> {
-    if !text.is_ascii() || text.len() % 2 != 0 {
+    if !text.is_ascii() || !text.len().is_multiple_of(2) {
         return None;
     }
     (0..text.len())

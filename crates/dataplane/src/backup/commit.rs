@@ -42,7 +42,7 @@ pub(super) async fn write_schema(job: &DatabaseJob<'_>, snapshot: &str) -> Resul
             writer.write(run, &mut stored).map_err(unsealed)
         })
         .await?;
-    let info = writer.finish(&mut stored).map_err(unsealed)?;
+    let info = writer.finish(&[], &mut stored).map_err(unsealed)?;
     failpoint::pass("backup.before-schema")?;
     job.store.put(&object, stored).await?;
     failpoint::pass("backup.after-schema")?;

@@ -26,6 +26,8 @@ use crate::{Error, Kind, Result};
 
 /// Heap and out-of-line bytes that a segment should stand for.
 const SEGMENT_BYTES: u64 = 2 * 1024 * 1024;
+/// Bytes of rows after which a segment is compressed while it is still being read.
+const LONG_RUN: usize = 4 * 1024 * 1024;
 /// A table is never cut into more segments than this, so that its list stays small.
 const MOST_SEGMENTS: u32 = 1 << 18;
 /// Large objects per segment.
@@ -39,6 +41,8 @@ const TID_RANGE_SCANS: u32 = 140000;
 pub(super) struct Worker {
     pack: PackWriter,
     piece: PieceWriter,
+    /// Rows that were read and are not compressed yet.
+    run: Vec<u8>,
 }
 
 impl Worker {
@@ -57,6 +61,7 @@ impl Worker {
                 Ok(Worker {
                     pack: PackWriter::new(store.clone(), id, packs.clone()),
                     piece,
+                    run: Vec::new(),
                 })
             })
             .collect()
@@ -282,7 +287,7 @@ impl Worker {
         loop {
             while asked.len() < PIPELINE {
                 let Some(task) = take() else { break };
-                wire.send_query(&query(task, shop)).await?;
+                wire.send_copy_out(&query(task, shop)).await?;
                 asked.push_back(task);
             }
             let Some(task) = asked.pop_front() else {
@@ -307,22 +312,25 @@ impl Worker {
         let (path, pack, offset) = self.pack.next_segment().await?;
         let place = place(&path, offset);
         let unsealed = |error| Error::stored(&path, error);
-        let (mut run, mut stored) = (Vec::new(), Vec::new());
+        let mut stored = Vec::new();
+        self.run.clear();
         self.piece.start(&place, &mut stored).map_err(unsealed)?;
         let mut rows = 0;
         loop {
-            let copied = wire.copy_out_run(&mut run).await?;
+            let copied = wire.copy_out_run(&mut self.run).await?;
             rows += copied.rows;
-            self.piece.write(&run, &mut stored).map_err(unsealed)?;
-            run.clear();
-            if !stored.is_empty() {
-                self.pack.write(&mut stored).await?;
-            }
             if copied.ended {
                 break;
             }
+            // Only what is far longer than a segment should be goes through as a stream.
+            if self.run.len() >= LONG_RUN {
+                self.piece.write(&self.run, &mut stored).map_err(unsealed)?;
+                self.run.clear();
+                self.pack.write(&mut stored).await?;
+            }
         }
-        let piece = self.piece.finish(&mut stored).map_err(unsealed)?;
+        let piece = self.piece.finish(&self.run, &mut stored).map_err(unsealed)?;
+        self.run.clear();
         self.pack.write(&mut stored).await?;
         let first_page = match task {
             Task::Whole(_) => 0,

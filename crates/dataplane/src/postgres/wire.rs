@@ -7,8 +7,8 @@
 //! and rows pass as runs of bytes. Message shapes: "Frontend/Backend Protocol" in PostgreSQL's
 //! manual, version 3.0; logging in is `postgres-protocol`'s.
 //!
-//! Queries are pipelined: [`Wire::send_query`] may be called again before the earlier answer was
-//! read, so that the server never waits for us between two segments.
+//! Queries are pipelined: [`Wire::send_copy_out`] may be called again before the earlier answer
+//! was read, so that the server never waits for us between two segments.
 
 use std::io;
 
@@ -21,6 +21,7 @@ use tokio_postgres::error::SqlState;
 
 use super::connect::{self, Stream};
 use super::server::Server;
+use super::sql::literal;
 use crate::error::bail;
 use crate::{Error, Kind, Result};
 
@@ -39,6 +40,8 @@ pub(crate) struct Wire {
     row_left: usize,
     /// Header and data of one message to the server, written as one.
     out: Vec<u8>,
+    /// What rows are encoded in; statements, which hold names, are always UTF-8.
+    encoding: String,
 }
 
 /// What one call of [`Wire::copy_out_run`] brought.
@@ -58,7 +61,7 @@ struct Header {
 
 impl Wire {
     /// Connects to `database` and sets up the session: `encoding` is what rows are sent and
-    /// expected in.
+    /// expected in by [`Wire::send_copy_out`] and [`Wire::copy_in`].
     pub(crate) async fn connect(
         server: &Server,
         database: &str,
@@ -73,8 +76,9 @@ impl Wire {
             end: 0,
             row_left: 0,
             out: Vec::new(),
+            encoding: encoding.to_owned(),
         };
-        let login = wire.log_in(server, database, encoding, application);
+        let login = wire.log_in(server, database, application);
         match tokio::time::timeout(server.connect_timeout, login).await {
             Ok(result) => result.map_err(|error| connect::refused(server, database, error))?,
             Err(_) => bail!(Unreachable, "server {server} did not finish logging us in"),
@@ -95,14 +99,13 @@ impl Wire {
         &mut self,
         server: &Server,
         database: &str,
-        encoding: &str,
         application: &str,
     ) -> Result<()> {
         let mut message = BytesMut::new();
         let mut parameters = vec![
             ("user", server.user.as_str()),
             ("database", database),
-            ("client_encoding", encoding),
+            ("client_encoding", "UTF8"),
             ("application_name", application),
         ];
         if let Some(options) = &server.options {
@@ -179,11 +182,20 @@ impl Wire {
     }
 
     /// Sends a query without waiting for its answer.
-    pub(crate) async fn send_query(&mut self, sql: &str) -> Result<()> {
+    async fn send_query(&mut self, sql: &str) -> Result<()> {
         let mut message = BytesMut::with_capacity(sql.len() + 8);
         frontend::query(sql, &mut message)
             .map_err(|_| Error::new(Kind::Usage, "a name holds a zero byte"))?;
         self.stream.write_all(&message).await.map_err(broken)
+    }
+
+    /// Sends a `COPY ... TO STDOUT` without waiting for its rows.
+    pub(crate) async fn send_copy_out(&mut self, sql: &str) -> Result<()> {
+        self.send_query(&self.copy(sql)).await
+    }
+
+    fn copy(&self, sql: &str) -> String {
+        format!("{sql} (ENCODING {})", literal(&self.encoding))
     }
 
     /// Runs `sql` and waits for its end; rows are dropped.
@@ -255,7 +267,7 @@ impl Wire {
 
     /// Starts a `COPY ... FROM STDIN`.
     pub(crate) async fn copy_in(&mut self, sql: &str) -> Result<()> {
-        self.send_query(sql).await?;
+        self.send_query(&self.copy(sql)).await?;
         loop {
             let header = self.header().await?;
             if header.tag == b'G' {

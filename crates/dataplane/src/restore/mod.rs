@@ -129,6 +129,13 @@ pub async fn run(
         }
         RestoreTarget::Tables { .. } => table::run(backup, options, plan, progress, cancel).await?,
     };
+    if restored.rows > 0 {
+        restored.notes.push(
+            "statistics are not restored: run ANALYZE in each restored database, or leave it to \
+             autovacuum"
+                .to_owned(),
+        );
+    }
     restored.bytes_read = backup.store.bytes_read() - before;
     Ok(restored)
 }

@@ -69,7 +69,9 @@ pub(super) async fn publish(
                 Some(new) if named(name) => new.clone(),
                 _ if named(name) || !arguments.is_empty() => name.clone(),
                 new => {
-                    let old = table.as_deref().filter(|old| named(old));
+                    // What comes along may lie in another schema than its table.
+                    let is_named = |old: &&str| request.names.iter().any(|n| n.table == **old);
+                    let old = table.as_deref().filter(is_named);
                     free_name(name, old, new.as_deref(), &target, &taken)
                 }
             };

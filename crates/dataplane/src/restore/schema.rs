@@ -355,7 +355,7 @@ struct BuildState {
 }
 
 enum Next {
-    Build(Build),
+    Build(Box<Build>),
     Wait,
     Done,
 }
@@ -374,14 +374,14 @@ impl BuildState {
             Some(at) => {
                 let build = self.waiting.remove(at);
                 self.running.push((build.entry.id, build.locks.clone()));
-                Next::Build(build)
+                Next::Build(Box::new(build))
             }
             None if self.waiting.is_empty() => Next::Done,
             // A circle of dependencies would never end; the archive's order is the way out.
             None if self.running.is_empty() => {
                 let build = self.waiting.remove(0);
                 self.running.push((build.entry.id, build.locks.clone()));
-                Next::Build(build)
+                Next::Build(Box::new(build))
             }
             None => Next::Wait,
         }

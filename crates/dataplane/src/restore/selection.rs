@@ -282,6 +282,29 @@ pub(super) fn name_of(entry: &Entry) -> Name {
     (entry.schema.clone().unwrap_or_default(), name)
 }
 
+/// The indexes among these entries, also those of constraints: statements on them name no table.
+pub(super) fn index_names<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<Name> {
+    let index = |entry: &Entry| {
+        let name = match entry.kind.as_str() {
+            "INDEX" => entry.tag.clone(),
+            "CONSTRAINT" => constraint_name(&entry.definition)?,
+            _ => return None,
+        };
+        Some((entry.schema.clone()?, name))
+    };
+    entries.filter_map(index).collect()
+}
+
+/// The name in `ALTER TABLE ... ADD CONSTRAINT name ...`.
+fn constraint_name(definition: &str) -> Option<String> {
+    let tokens = sql::tokens(definition);
+    let mut rest = tokens.iter().skip_while(|token| **token != Token::Word("CONSTRAINT"));
+    rest.find_map(|token| match token {
+        Token::Quoted(name) => Some(sql::unquoted(name)),
+        _ => None,
+    })
+}
+
 /// The sequences that `text` takes defaults from.
 pub(super) fn default_sequences(text: &str) -> Vec<Name> {
     let tokens = sql::tokens(text);
@@ -294,8 +317,12 @@ pub(super) fn default_sequences(text: &str) -> Vec<Name> {
     tokens
         .iter()
         .enumerate()
-        .filter(|(at, token)| matches!(token, Token::Literal(_)) && regclass(*at))
-        .flat_map(|(_, token)| qualified_names(&token.text().replace("''", "'")))
+        .filter(|(at, _)| regclass(*at))
+        .filter_map(|(_, token)| match token {
+            Token::Literal(text) => text.strip_prefix('\'')?.strip_suffix('\''),
+            _ => None,
+        })
+        .flat_map(|name| qualified_names(&name.replace("''", "'")))
         .collect()
 }
 

@@ -188,6 +188,9 @@ async fn prepare<'a>(backup: &'a Backup, options: &RestoreOptions) -> Result<Pre
                 || entry.kind == "STATISTICS"
         })
         .map(selection::name_of)
+        .chain(selection::index_names(
+            archive.entries.iter().filter(|e| chosen.contains(&e.id)),
+        ))
         .collect();
     let used: Vec<Entry> = archive
         .entries
@@ -378,6 +381,16 @@ impl Resolver<'_, '_> {
             .copied()
             .collect();
         for dependent in dependents {
+            let both = (self.definitions.get(dependent), self.definitions.get(id));
+            if let (Some(view), Some(needed)) = both
+                && selection::is_relation(view)
+                && self.chosen.contains(&dependent)
+            {
+                let (view, needed) = (view.described(), needed.described());
+                self.plan
+                    .notes
+                    .push(format!("{view} is left out: it needs {needed}"));
+            }
             self.leave_out(dependent, selection);
         }
     }
