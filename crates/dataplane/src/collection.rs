@@ -47,18 +47,8 @@ pub async fn list(store: &Store) -> Result<Vec<Entry>> {
         name.len() == length && name.bytes().all(|byte| byte.is_ascii_digit())
     };
     let mut ids = Vec::new();
-    for year in store
-        .folders("")
-        .await?
-        .iter()
-        .filter(|name| digits(name, 4))
-    {
-        for month in store
-            .folders(year)
-            .await?
-            .iter()
-            .filter(|name| digits(name, 2))
-        {
+    for year in store.folders("").await?.iter().filter(|name| digits(name, 4)) {
+        for month in store.folders(year).await?.iter().filter(|name| digits(name, 2)) {
             let folder = format!("{year}/{month}");
             for day in store.folders(&folder).await? {
                 ids.extend(format!("{folder}/{day}").parse::<BackupId>());
@@ -91,20 +81,16 @@ async fn manifest(store: &Store, id: BackupId) -> Result<Option<Stored>> {
     let Some(bytes) = store.find(&path).await? else {
         return Ok(None);
     };
-    Manifest::decode(&bytes, id)
-        .map(Some)
-        .map_err(|error| Error::stored(path, error))
+    Manifest::decode(&bytes, id).map(Some).map_err(|error| Error::stored(path, error))
 }
 
 /// The id that `name` stands for: an id, or `latest` for the newest complete backup.
 pub async fn resolve(store: &Store, name: &str) -> Result<BackupId> {
     if name != "latest" {
-        return name
-            .parse()
-            .map_err(|error: strongroom_format::FormatError| {
-                Error::new(Kind::Usage, error.to_string())
-                    .hint("strongroom backups lists the ids; 'latest' names the newest")
-            });
+        return name.parse().map_err(|error: strongroom_format::FormatError| {
+            Error::new(Kind::Usage, error.to_string())
+                .hint("strongroom backups lists the ids; 'latest' names the newest")
+        });
     }
     let newest = list(store).await?.into_iter().rev();
     let complete = newest.filter_map(|entry| match entry {
@@ -112,11 +98,8 @@ pub async fn resolve(store: &Store, name: &str) -> Result<BackupId> {
         _ => None,
     });
     complete.into_iter().next().ok_or_else(|| {
-        Error::new(
-            Kind::NotFound,
-            format!("collection {} holds no complete backup", store.shown()),
-        )
-        .hint("take one with strongroom backup")
+        Error::new(Kind::NotFound, format!("collection {} holds no complete backup", store.shown()))
+            .hint("take one with strongroom backup")
     })
 }
 
@@ -136,15 +119,8 @@ impl Backup {
     pub async fn open(store: &Store, name: &str, secret: Option<&Secret>) -> Result<Self> {
         let id = resolve(store, name).await?;
         let Some(stored) = manifest(store, id).await? else {
-            let started = store
-                .length(&ObjectKey::Started(id).path())
-                .await?
-                .is_some();
-            let what = if started {
-                "is not complete"
-            } else {
-                "does not exist"
-            };
+            let started = store.length(&ObjectKey::Started(id).path()).await?.is_some();
+            let what = if started { "is not complete" } else { "does not exist" };
             return Err(Error::new(
                 Kind::NotFound,
                 format!("backup {id} {what} in collection {}", store.shown()),
@@ -166,9 +142,7 @@ impl Backup {
             }
         };
         let path = ObjectKey::Manifest(id).path();
-        stored
-            .authenticate(key.as_ref())
-            .map_err(|error| Error::stored(path, error))?;
+        stored.authenticate(key.as_ref()).map_err(|error| Error::stored(path, error))?;
         let manifest = stored.manifest;
         let path = ObjectKey::Contents(id).path();
         let unusable = |error| Error::stored(&path, error);
@@ -176,33 +150,20 @@ impl Backup {
         let raw =
             piece::decode(&bytes, manifest.contents, &path, key.as_ref()).map_err(unusable)?;
         let contents = Contents::decode(&raw).map_err(unusable)?;
-        Ok(Backup {
-            store: store.clone(),
-            manifest,
-            contents,
-            key,
-        })
+        Ok(Backup { store: store.clone(), manifest, contents, key })
     }
 
     /// The database of this name.
     pub fn database(&self, name: &str) -> Result<&Database> {
-        self.contents
-            .databases
-            .iter()
-            .find(|database| database.name == name)
-            .ok_or_else(|| {
-                let there: Vec<&str> = self
-                    .contents
-                    .databases
-                    .iter()
-                    .map(|d| d.name.as_str())
-                    .collect();
-                Error::new(
-                    Kind::NotFound,
-                    format!("backup {} holds no database \"{name}\"", self.manifest.id),
-                )
-                .hint(format!("it holds: {}", there.join(", ")))
-            })
+        self.contents.databases.iter().find(|database| database.name == name).ok_or_else(|| {
+            let there: Vec<&str> =
+                self.contents.databases.iter().map(|d| d.name.as_str()).collect();
+            Error::new(
+                Kind::NotFound,
+                format!("backup {} holds no database \"{name}\"", self.manifest.id),
+            )
+            .hint(format!("it holds: {}", there.join(", ")))
+        })
     }
 
     /// The archive that `pg_dump` made of the database's definitions.
@@ -222,11 +183,8 @@ impl Backup {
         const REQUEST: u64 = 8 * 1024 * 1024;
         let path = ObjectKey::Segments(self.manifest.id).path();
         let mut lists = vec![SegmentList::default(); data.len()];
-        let mut wanted: Vec<(usize, ListRef)> = data
-            .iter()
-            .enumerate()
-            .filter_map(|(at, data)| Some((at, data.list?)))
-            .collect();
+        let mut wanted: Vec<(usize, ListRef)> =
+            data.iter().enumerate().filter_map(|(at, data)| Some((at, data.list?))).collect();
         wanted.sort_by_key(|(_, list)| list.offset);
         let end = |list: &ListRef| list.offset + list.piece.stored_bytes;
         let mut rest = wanted.as_slice();
@@ -258,10 +216,8 @@ impl Backup {
         let decoded = SegmentList::decode(&raw).map_err(unusable)?;
         let packs = self.contents.packs.len();
         if let Some(segment) = decoded.segments.iter().find(|s| s.pack as usize >= packs) {
-            let message = format!(
-                "object {path} names pack {}, and there are {packs}",
-                segment.pack
-            );
+            let message =
+                format!("object {path} names pack {}, and there are {packs}", segment.pack);
             return Err(Error::new(Kind::Damaged, message));
         }
         Ok(decoded)

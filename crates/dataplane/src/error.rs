@@ -81,12 +81,7 @@ pub struct Error {
 impl Error {
     /// An error of this kind. The message says what happened, to which object.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Error {
-            kind,
-            message: message.into(),
-            hint: None,
-            source: None,
-        }
+        Error { kind, message: message.into(), hint: None, source: None }
     }
 
     /// Adds what to do about it, unless a hint is there already.

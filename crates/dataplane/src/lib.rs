@@ -8,6 +8,8 @@ pub mod backup;
 pub mod collection;
 pub mod error;
 pub mod failpoint;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod names;
 pub mod postgres;
 pub mod progress;

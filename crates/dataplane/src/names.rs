@@ -27,11 +27,7 @@ impl FromStr for TableName {
             return Err(Error::new(Kind::Usage, format!("'{text}' is not the name of a table"))
                 .hint("write database.schema.table; a part with a dot or quote in it goes in double quotes"));
         };
-        Ok(TableName {
-            database,
-            schema,
-            table,
-        })
+        Ok(TableName { database, schema, table })
     }
 }
 
@@ -47,11 +43,7 @@ impl fmt::Display for TableName {
 pub fn shown(name: &str) -> String {
     let plain =
         !name.is_empty() && !name.contains(['.', '"']) && !name.contains(char::is_whitespace);
-    if plain {
-        name.to_owned()
-    } else {
-        sql::ident(name)
-    }
+    if plain { name.to_owned() } else { sql::ident(name) }
 }
 
 fn split(text: &str) -> Result<Vec<String>> {
@@ -71,10 +63,7 @@ fn split(text: &str) -> Result<Vec<String>> {
         }
     }
     if quoted || parts.iter().any(String::is_empty) {
-        bail!(
-            Usage,
-            "'{text}' is not a name: a part is empty, or a quote is not closed"
-        );
+        bail!(Usage, "'{text}' is not a name: a part is empty, or a quote is not closed");
     }
     Ok(parts)
 }
@@ -98,21 +87,8 @@ mod tests {
 
     #[test]
     fn other_shapes_are_refused() {
-        for text in [
-            "",
-            "orders",
-            "public.orders",
-            "a.b.c.d",
-            "a..c",
-            "\"a.b.c",
-            "..",
-            "a.b.",
-        ] {
-            assert_eq!(
-                text.parse::<TableName>().unwrap_err().kind(),
-                Kind::Usage,
-                "{text}"
-            );
+        for text in ["", "orders", "public.orders", "a.b.c.d", "a..c", "\"a.b.c", "..", "a.b."] {
+            assert_eq!(text.parse::<TableName>().unwrap_err().kind(), Kind::Usage, "{text}");
         }
     }
 }

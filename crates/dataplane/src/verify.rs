@@ -77,9 +77,7 @@ pub async fn verify(
         rows += database.rows();
     }
     // In the order in which they lie, so that neighbours are read together.
-    queue
-        .make_contiguous()
-        .sort_by_key(|segment| (segment.pack, segment.offset));
+    queue.make_contiguous().sort_by_key(|segment| (segment.pack, segment.offset));
     let segments = queue.len() as u64;
     let stored: u64 = queue.iter().map(|segment| segment.piece.stored_bytes).sum();
     progress.expected(stored);
@@ -89,12 +87,7 @@ pub async fn verify(
         let reader = Reader {
             store: backup.store.clone(),
             key: backup.key.clone(),
-            packs: backup
-                .contents
-                .packs
-                .iter()
-                .map(|pack| pack.path.clone())
-                .collect(),
+            packs: backup.contents.packs.iter().map(|pack| pack.path.clone()).collect(),
             queue: queue.clone(),
             progress: progress.clone(),
         };
@@ -108,10 +101,7 @@ pub async fn verify(
     }
     while let Some(ended) = running.join_next().await {
         ended.map_err(|error| {
-            Error::new(
-                Kind::Failed,
-                format!("a reader ended unexpectedly: {error}"),
-            )
+            Error::new(Kind::Failed, format!("a reader ended unexpectedly: {error}"))
         })??;
     }
     let manifest_contents_and_lists = 3;
@@ -145,11 +135,7 @@ fn check_sums(backup: &Backup) -> Result<()> {
         }
     }
     if manifest.databases.len() != backup.contents.databases.len() {
-        bail!(
-            Damaged,
-            "manifest and contents of backup {} disagree on the databases",
-            manifest.id
-        );
+        bail!(Damaged, "manifest and contents of backup {} disagree on the databases", manifest.id);
     }
     Ok(())
 }
@@ -178,11 +164,7 @@ fn check_list(
     list: &SegmentList,
 ) -> Result<()> {
     let rows: u64 = list.segments.iter().map(|segment| segment.rows).sum();
-    let raw: u64 = list
-        .segments
-        .iter()
-        .map(|segment| segment.piece.raw_bytes)
-        .sum();
+    let raw: u64 = list.segments.iter().map(|segment| segment.piece.raw_bytes).sum();
     if rows == data.rows && raw == data.size_bytes && list.segments.len() as u64 == data.segments {
         return Ok(());
     }
@@ -230,10 +212,7 @@ impl Reader {
 
     /// The next neighbouring segments, about [`REQUEST`] bytes.
     fn take(&self) -> Vec<Segment> {
-        let mut queue = self
-            .queue
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut queue = self.queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut batch: Vec<Segment> = Vec::new();
         while let Some(next) = queue.front() {
             if let (Some(first), Some(last)) = (batch.first(), batch.last()) {
@@ -272,9 +251,7 @@ impl Reader {
         let (mut at, end) = (segment.offset, segment.offset + segment.piece.stored_bytes);
         while at < end {
             let next = (at + REQUEST).min(end);
-            reader
-                .push(&self.store.get_range(path, at..next).await?)
-                .map_err(unusable)?;
+            reader.push(&self.store.get_range(path, at..next).await?).map_err(unusable)?;
             count_rows(&mut reader, raw, &mut rows).map_err(unusable)?;
             at = next;
         }
@@ -344,9 +321,7 @@ async fn restore_and_count(
     let client = Client::connect(&server, "postgres", "strongroom verify").await?;
     let mut notes = Vec::new();
     for role in roles_of(backup).await? {
-        client
-            .batch_execute(&format!("CREATE ROLE {}", ident(&role)))
-            .await?;
+        client.batch_execute(&format!("CREATE ROLE {}", ident(&role))).await?;
     }
     drop(client);
     let mut targets = Vec::new();
@@ -365,12 +340,8 @@ async fn restore_and_count(
         }
         Targets::Tables(names) => {
             for database in &backup.contents.databases {
-                let named = names
-                    .iter()
-                    .filter_map(|name| name.parse::<TableName>().ok());
-                let names = named
-                    .filter(|name| name.database == database.name)
-                    .collect();
+                let named = names.iter().filter_map(|name| name.parse::<TableName>().ok());
+                let names = named.filter(|name| name.database == database.name).collect();
                 targets.push(RestoreTarget::Tables {
                     names,
                     into_db: Some(verified_name(backup, database)),
@@ -381,38 +352,19 @@ async fn restore_and_count(
         }
     }
     for target in targets {
-        let skip_missing = SkipMissing {
-            foreign_keys: true,
-            sequences: true,
-            views: true,
-            roles: false,
-        };
-        let options = RestoreOptions {
-            target,
-            to: server.clone(),
-            skip_missing,
-            workers,
-        };
-        notes.extend(
-            restore::run(backup, &options, progress, cancel)
-                .await?
-                .notes,
-        );
+        let skip_missing =
+            SkipMissing { foreign_keys: true, sequences: true, views: true, roles: false };
+        let options = RestoreOptions { target, to: server.clone(), skip_missing, workers };
+        notes.extend(restore::run(backup, &options, progress, cancel).await?.notes);
     }
     progress.step("counting the restored rows");
     let mut tables = 0;
     for database in &backup.contents.databases {
         let name = verified_name(backup, database);
         let client = Client::connect(&server, &name, "strongroom verify").await?;
-        for table in database
-            .tables
-            .iter()
-            .filter(|table| table.extension.is_none())
-        {
+        for table in database.tables.iter().filter(|table| table.extension.is_none()) {
             let full = qualified(&table.schema, &table.name);
-            let counted = client
-                .scalar(&format!("SELECT count(*) FROM ONLY {full}"))
-                .await?;
+            let counted = client.scalar(&format!("SELECT count(*) FROM ONLY {full}")).await?;
             let expected = table.data.rows.to_string();
             if counted.as_deref() != Some(expected.as_str()) {
                 bail!(
@@ -453,11 +405,7 @@ async fn roles_of(backup: &Backup) -> Result<Vec<String>> {
         let archive = Archive::parse(&backup.schema(database).await?)?;
         roles.extend(restore::roles_needed(&archive.entries));
         roles.extend(database.large_objects.iter().flat_map(|object| {
-            object
-                .grants
-                .iter()
-                .map(|(role, ..)| role.clone())
-                .chain([object.owner.clone()])
+            object.grants.iter().map(|(role, ..)| role.clone()).chain([object.owner.clone()])
         }));
         roles.insert(database.owner.clone());
     }

@@ -24,10 +24,7 @@ impl Checksum {
         if self == expected {
             return Ok(());
         }
-        Err(FormatError::Checksum {
-            expected: expected.to_string(),
-            found: self.to_string(),
-        })
+        Err(FormatError::Checksum { expected: expected.to_string(), found: self.to_string() })
     }
 }
 
@@ -65,10 +62,7 @@ impl FromStr for Checksum {
     type Err = FormatError;
 
     fn from_str(text: &str) -> Result<Self, FormatError> {
-        let bad = || FormatError::NotA {
-            expected: "checksum",
-            reason: format!("'{text}'"),
-        };
+        let bad = || FormatError::NotA { expected: "checksum", reason: format!("'{text}'") };
         let bytes = hex_bytes(text).ok_or_else(bad)?;
         Ok(Checksum(bytes.try_into().map_err(|_| bad())?))
     }
@@ -79,10 +73,7 @@ pub(crate) fn hex_bytes(text: &str) -> Option<Vec<u8>> {
     if !text.is_ascii() || !text.len().is_multiple_of(2) {
         return None;
     }
-    (0..text.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok())
-        .collect()
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()
 }
 
 /// `bytes` in hexadecimal.

@@ -251,10 +251,7 @@ impl Contents {
 impl Database {
     /// The parts that hold rows: the tables, then the large objects.
     pub fn data(&self) -> impl Iterator<Item = &TableData> {
-        self.tables
-            .iter()
-            .map(|table| &table.data)
-            .chain(&self.large_object_data)
+        self.tables.iter().map(|table| &table.data).chain(&self.large_object_data)
     }
 
     /// Raw bytes of all rows.

@@ -59,11 +59,7 @@ impl FromStr for BackupId {
             .map_err(|_| bad())?;
         let id = BackupId(time.timestamp() + (hundredths * 10).milliseconds());
         // `parse` of numbers accepts signs and spaces, which an id does not have.
-        if id.to_string() == trimmed {
-            Ok(id)
-        } else {
-            Err(bad())
-        }
+        if id.to_string() == trimmed { Ok(id) } else { Err(bad()) }
     }
 }
 
@@ -87,11 +83,7 @@ mod tests {
 
     #[test]
     fn an_id_survives_its_own_text() {
-        for text in [
-            "2026/11/22-130000.00",
-            "1999/12/31-235959.99",
-            "2024/02/29-000000.07",
-        ] {
+        for text in ["2026/11/22-130000.00", "1999/12/31-235959.99", "2024/02/29-000000.07"] {
             assert_eq!(text.parse::<BackupId>().unwrap().to_string(), text);
         }
         let slashed: BackupId = "/2026/11/22-130000.00/".parse().unwrap();

@@ -98,12 +98,7 @@ enum Derivation {
     /// The secret is the key.
     Key,
     /// Argon2id: memory in KiB, passes, lanes, and the salt in hexadecimal.
-    Argon2id {
-        memory_kib: u32,
-        passes: u32,
-        lanes: u32,
-        salt: String,
-    },
+    Argon2id { memory_kib: u32, passes: u32, lanes: u32, salt: String },
 }
 
 /// The data key, wrapped by one wrapping key.
@@ -129,11 +124,7 @@ impl EncryptionInfo {
     pub fn seal(key: &DataKey, secret: &Secret) -> Result<Self, FormatError> {
         let key_id = to_hex(&random::<8>());
         let slot = Slot::seal(key, &key_id, secret)?;
-        Ok(EncryptionInfo {
-            version: FORMAT_VERSION,
-            key_id,
-            slots: vec![slot],
-        })
+        Ok(EncryptionInfo { version: FORMAT_VERSION, key_id, slots: vec![slot] })
     }
 
     /// The data key, if `secret` opens one of the slots.
@@ -148,10 +139,7 @@ impl EncryptionInfo {
     pub fn rotate(&self, old: &Secret, new: &Secret) -> Result<Self, FormatError> {
         let key = self.open(old)?;
         let slot = Slot::seal(&key, &self.key_id, new)?;
-        Ok(EncryptionInfo {
-            slots: vec![slot],
-            ..self.clone()
-        })
+        Ok(EncryptionInfo { slots: vec![slot], ..self.clone() })
     }
 
     /// The stored form: JSON.
@@ -161,10 +149,7 @@ impl EncryptionInfo {
 
     /// Reads the stored form.
     pub fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
-        let not = |reason: String| FormatError::NotA {
-            expected: "key envelope",
-            reason,
-        };
+        let not = |reason: String| FormatError::NotA { expected: "key envelope", reason };
         #[derive(Deserialize)]
         struct Head {
             version: u32,
@@ -195,19 +180,9 @@ impl Slot {
         let cipher = derivation.cipher(secret).ok_or(FormatError::WrongKey)?;
         let nonce = random::<24>();
         let wrapped = cipher
-            .encrypt(
-                &XNonce::from(nonce),
-                Payload {
-                    msg: &key.0,
-                    aad: key_id.as_bytes(),
-                },
-            )
+            .encrypt(&XNonce::from(nonce), Payload { msg: &key.0, aad: key_id.as_bytes() })
             .map_err(|_| FormatError::Decryption)?;
-        Ok(Slot {
-            derivation,
-            nonce: to_hex(&nonce),
-            wrapped: to_hex(&wrapped),
-        })
+        Ok(Slot { derivation, nonce: to_hex(&nonce), wrapped: to_hex(&wrapped) })
     }
 
     fn open(&self, key_id: &str, secret: &Secret) -> Option<DataKey> {
@@ -215,13 +190,7 @@ impl Slot {
         let nonce: [u8; 24] = hex_bytes(&self.nonce)?.try_into().ok()?;
         let wrapped = hex_bytes(&self.wrapped)?;
         let mut key = cipher
-            .decrypt(
-                &XNonce::from(nonce),
-                Payload {
-                    msg: &wrapped,
-                    aad: key_id.as_bytes(),
-                },
-            )
+            .decrypt(&XNonce::from(nonce), Payload { msg: &wrapped, aad: key_id.as_bytes() })
             .ok()?;
         let opened = <[u8; 32]>::try_from(key.as_slice()).ok().map(DataKey);
         key.zeroize();
@@ -235,12 +204,7 @@ impl Derivation {
         match (self, secret) {
             (Derivation::Key, Secret::Key(key)) => Some(XChaCha20Poly1305::new(&Key::from(*key))),
             (
-                Derivation::Argon2id {
-                    memory_kib,
-                    passes,
-                    lanes,
-                    salt,
-                },
+                Derivation::Argon2id { memory_kib, passes, lanes, salt },
                 Secret::Passphrase(words),
             ) => {
                 // A damaged envelope must not make us reserve the machine's memory.
@@ -263,10 +227,7 @@ impl Derivation {
 /// Random bytes of the operating system.
 pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    #[allow(
-        clippy::expect_used,
-        reason = "without randomness no key can be made safely"
-    )]
+    #[allow(clippy::expect_used, reason = "without randomness no key can be made safely")]
     getrandom::fill(&mut bytes).expect("the operating system gives no random bytes");
     bytes
 }
@@ -301,15 +262,9 @@ mod tests {
 
     #[test]
     fn key_files_are_told_apart() {
-        assert!(matches!(
-            Secret::from_file("ab".repeat(32).as_bytes()),
-            Ok(Secret::Key(_))
-        ));
+        assert!(matches!(Secret::from_file("ab".repeat(32).as_bytes()), Ok(Secret::Key(_))));
         assert!(matches!(Secret::from_file(&[0xff; 32]), Ok(Secret::Key(_))));
-        assert!(matches!(
-            Secret::from_file(b"a passphrase"),
-            Ok(Secret::Passphrase(_))
-        ));
+        assert!(matches!(Secret::from_file(b"a passphrase"), Ok(Secret::Passphrase(_))));
         for bad in [&b""[..], b"\n", b"short", &[0xff; 31]] {
             assert!(Secret::from_file(bad).is_err());
         }

@@ -161,39 +161,25 @@ impl Manifest {
 
     /// Reads the stored form of the manifest that lies at the place of `id`.
     pub fn decode(bytes: &[u8], id: BackupId) -> Result<Stored, FormatError> {
-        let not = |reason: &str| FormatError::NotA {
-            expected: "manifest",
-            reason: reason.to_owned(),
-        };
+        let not =
+            |reason: &str| FormatError::NotA { expected: "manifest", reason: reason.to_owned() };
         let text = std::str::from_utf8(bytes).map_err(|_| not("it is not text"))?;
-        let (title, _) = text
-            .split_once('\n')
-            .ok_or_else(|| not("it is cut short"))?;
+        let (title, _) = text.split_once('\n').ok_or_else(|| not("it is cut short"))?;
         let found = title
             .strip_prefix(TITLE)
             .and_then(|version| version.parse::<u32>().ok())
             .ok_or_else(|| not("its first line names no version"))?;
         if found > FORMAT_VERSION {
-            return Err(FormatError::NewerVersion {
-                found,
-                supported: FORMAT_VERSION,
-            });
+            return Err(FormatError::NewerVersion { found, supported: FORMAT_VERSION });
         }
-        let end = text
-            .rfind("\nchecksum ")
-            .ok_or_else(|| not("it is cut short"))?
-            + 1;
+        let end = text.rfind("\nchecksum ").ok_or_else(|| not("it is cut short"))? + 1;
         let (body, trailer) = text.split_at(end);
         let mut lines = trailer.lines();
-        let checksum = lines
-            .next()
-            .and_then(|line| line.strip_prefix("checksum "))
-            .unwrap_or_default();
+        let checksum =
+            lines.next().and_then(|line| line.strip_prefix("checksum ")).unwrap_or_default();
         Checksum::of(body.as_bytes()).check(checksum.parse()?)?;
-        let authentication = lines
-            .next()
-            .and_then(|line| line.strip_prefix("authentication "))
-            .map(str::to_owned);
+        let authentication =
+            lines.next().and_then(|line| line.strip_prefix("authentication ")).map(str::to_owned);
         let json = &body[title.len() + 1..];
         let manifest: Manifest =
             serde_json::from_str(json).map_err(|error| not(&error.to_string()))?;
@@ -203,11 +189,7 @@ impl Manifest {
                 found: manifest.id.to_string(),
             });
         }
-        Ok(Stored {
-            manifest,
-            body: body.to_owned(),
-            authentication,
-        })
+        Ok(Stored { manifest, body: body.to_owned(), authentication })
     }
 }
 

@@ -69,9 +69,7 @@ impl PieceWriter {
     /// A writer of pieces at a zstd `level`, encrypted if there is a `key`.
     pub fn new(level: i32, key: Option<DataKey>) -> Result<Self, FormatError> {
         let mut encoder = Encoder::new(level).map_err(compression)?;
-        encoder
-            .set_parameter(CParameter::ChecksumFlag(false))
-            .map_err(compression)?;
+        encoder.set_parameter(CParameter::ChecksumFlag(false)).map_err(compression)?;
         Ok(PieceWriter {
             encoder,
             compressor: Compressor::new(level).map_err(compression)?,
@@ -110,9 +108,7 @@ impl PieceWriter {
         while input.pos() < raw.len() {
             self.compressed.clear();
             let mut output = OutBuffer::around(&mut self.compressed);
-            self.encoder
-                .run(&mut input, &mut output)
-                .map_err(compression)?;
+            self.encoder.run(&mut input, &mut output).map_err(compression)?;
             self.seal(false, out)?;
         }
         Ok(())
@@ -124,11 +120,8 @@ impl PieceWriter {
         if self.raw_bytes == 0 {
             self.raw_bytes = last.len() as u64;
             self.compressed.clear();
-            self.compressed
-                .reserve(zstd::zstd_safe::compress_bound(last.len()));
-            self.compressor
-                .compress_to_buffer(last, &mut self.compressed)
-                .map_err(compression)?;
+            self.compressed.reserve(zstd::zstd_safe::compress_bound(last.len()));
+            self.compressor.compress_to_buffer(last, &mut self.compressed).map_err(compression)?;
             self.seal(true, out)?;
         } else {
             self.write(last, out)?;
@@ -145,10 +138,7 @@ impl PieceWriter {
         loop {
             self.compressed.clear();
             let mut output = OutBuffer::around(&mut self.compressed);
-            let left = self
-                .encoder
-                .finish(&mut output, true)
-                .map_err(compression)?;
+            let left = self.encoder.finish(&mut output, true).map_err(compression)?;
             self.seal(left == 0, out)?;
             if left == 0 {
                 return Ok(());
@@ -167,27 +157,17 @@ impl PieceWriter {
                 // A chunk is sealed once it is known not to be the last one.
                 while sealer.pending.len() - from > CHUNK {
                     let msg = &sealer.pending[from..from + CHUNK];
-                    let payload = Payload {
-                        msg,
-                        aad: &sealer.place,
-                    };
-                    let sealed = sealer
-                        .stream
-                        .encrypt_next(payload)
-                        .map_err(|_| FormatError::Decryption)?;
+                    let payload = Payload { msg, aad: &sealer.place };
+                    let sealed =
+                        sealer.stream.encrypt_next(payload).map_err(|_| FormatError::Decryption)?;
                     self.emit(&sealed, out);
                     from += CHUNK;
                 }
                 sealer.pending.drain(..from);
                 if last {
-                    let payload = Payload {
-                        msg: &sealer.pending[..],
-                        aad: &sealer.place,
-                    };
-                    let sealed = sealer
-                        .stream
-                        .encrypt_last(payload)
-                        .map_err(|_| FormatError::Decryption)?;
+                    let payload = Payload { msg: &sealer.pending[..], aad: &sealer.place };
+                    let sealed =
+                        sealer.stream.encrypt_last(payload).map_err(|_| FormatError::Decryption)?;
                     self.emit(&sealed, out);
                 } else {
                     self.sealer = Some(sealer);
@@ -282,10 +262,7 @@ impl PieceReader {
             let start = out.len();
             let mut input = InBuffer::around(&self.compressed[self.at..]);
             let mut output = OutBuffer::around_pos(out, start);
-            let hint = self
-                .decoder
-                .run(&mut input, &mut output)
-                .map_err(compression)?;
+            let hint = self.decoder.run(&mut input, &mut output).map_err(compression)?;
             let (taken, made) = (input.pos(), output.pos() - start);
             self.at += taken;
             self.frame_ended = hint == 0;
@@ -339,10 +316,7 @@ impl Opener {
             let Some(nonce) = self.pending.first_chunk::<NONCE>() else {
                 return Ok(());
             };
-            self.stream = Some(DecryptorBE32::new(
-                &Key::from(*self.key.bytes()),
-                &(*nonce).into(),
-            ));
+            self.stream = Some(DecryptorBE32::new(&Key::from(*self.key.bytes()), &(*nonce).into()));
             from = NONCE;
         }
         while self.pending.len() - from > CHUNK + TAG {
@@ -350,15 +324,8 @@ impl Opener {
                 return Err(FormatError::Decryption);
             };
             let msg = &self.pending[from..from + CHUNK + TAG];
-            let payload = Payload {
-                msg,
-                aad: &self.place,
-            };
-            out.extend(
-                stream
-                    .decrypt_next(payload)
-                    .map_err(|_| FormatError::Decryption)?,
-            );
+            let payload = Payload { msg, aad: &self.place };
+            out.extend(stream.decrypt_next(payload).map_err(|_| FormatError::Decryption)?);
             from += CHUNK + TAG;
         }
         self.pending.drain(..from);
@@ -366,15 +333,8 @@ impl Opener {
             let Some(stream) = self.stream.take() else {
                 return Err(FormatError::Decryption);
             };
-            let payload = Payload {
-                msg: &self.pending[..],
-                aad: &self.place,
-            };
-            out.extend(
-                stream
-                    .decrypt_last(payload)
-                    .map_err(|_| FormatError::Decryption)?,
-            );
+            let payload = Payload { msg: &self.pending[..], aad: &self.place };
+            out.extend(stream.decrypt_last(payload).map_err(|_| FormatError::Decryption)?);
             self.pending.clear();
         }
         Ok(())
@@ -491,15 +451,9 @@ mod tests {
     fn a_piece_is_bound_to_its_place_and_key() {
         let key = DataKey::generate();
         let (stored, info) = encode(b"rows", "here", 1, Some(&key)).unwrap();
-        assert_eq!(
-            decode(&stored, info, "there", Some(&key)),
-            Err(FormatError::Decryption)
-        );
+        assert_eq!(decode(&stored, info, "there", Some(&key)), Err(FormatError::Decryption));
         let other = DataKey::generate();
-        assert_eq!(
-            decode(&stored, info, "here", Some(&other)),
-            Err(FormatError::Decryption)
-        );
+        assert_eq!(decode(&stored, info, "here", Some(&other)), Err(FormatError::Decryption));
         assert!(decode(&stored, info, "here", None).is_err());
     }
 }

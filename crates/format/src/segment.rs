@@ -34,37 +34,15 @@ impl From<Stored> for Segment {
     fn from(
         Stored(first_page, pack, offset, rows, raw_bytes, stored_bytes, checksum): Stored,
     ) -> Self {
-        let piece = PieceInfo {
-            raw_bytes,
-            stored_bytes,
-            checksum,
-        };
-        Segment {
-            first_page,
-            pack,
-            offset,
-            rows,
-            piece,
-        }
+        let piece = PieceInfo { raw_bytes, stored_bytes, checksum };
+        Segment { first_page, pack, offset, rows, piece }
     }
 }
 
 impl From<Segment> for Stored {
     fn from(s: Segment) -> Stored {
-        let PieceInfo {
-            raw_bytes,
-            stored_bytes,
-            checksum,
-        } = s.piece;
-        Stored(
-            s.first_page,
-            s.pack,
-            s.offset,
-            s.rows,
-            raw_bytes,
-            stored_bytes,
-            checksum,
-        )
+        let PieceInfo { raw_bytes, stored_bytes, checksum } = s.piece;
+        Stored(s.first_page, s.pack, s.offset, s.rows, raw_bytes, stored_bytes, checksum)
     }
 }
 

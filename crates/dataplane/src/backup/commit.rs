@@ -30,11 +30,7 @@ pub(super) async fn write_schema(job: &DatabaseJob<'_>, snapshot: &str) -> Resul
     let mut writer = PieceWriter::new(LEVEL, job.key.cloned()).map_err(unsealed)?;
     writer.start(&path, &mut stored).map_err(unsealed)?;
     // In SQL_ASCII nobody knows what the bytes mean, so nothing can be converted.
-    let encoding = if job.row.encoding == "SQL_ASCII" {
-        "SQL_ASCII"
-    } else {
-        "UTF8"
-    };
+    let encoding = if job.row.encoding == "SQL_ASCII" { "SQL_ASCII" } else { "UTF8" };
     let (server, name) = (&job.options.from, &job.row.name);
     job.cluster
         .pg_dump
@@ -79,9 +75,7 @@ impl Commit<'_> {
         self.store.put(&object, stored).await?;
         let manifest = self.manifest(&contents, info, segment_lists_bytes);
         failpoint::pass("backup.before-manifest")?;
-        self.store
-            .put(&ObjectKey::Manifest(self.id), manifest.encode(self.key))
-            .await?;
+        self.store.put(&ObjectKey::Manifest(self.id), manifest.encode(self.key)).await?;
         failpoint::pass("backup.after-manifest")?;
         Ok(manifest)
     }
@@ -120,11 +114,7 @@ impl Commit<'_> {
                 size_bytes: database.size_bytes(),
             })
             .collect();
-        let schemas: u64 = contents
-            .databases
-            .iter()
-            .map(|d| d.schema.stored_bytes)
-            .sum();
+        let schemas: u64 = contents.databases.iter().map(|d| d.schema.stored_bytes).sum();
         let packs: u64 = contents.packs.iter().map(|pack| pack.stored_bytes).sum();
         Manifest {
             id: self.id,

@@ -81,10 +81,7 @@ pub(super) struct ReadDatabase {
 
 /// Takes the segment lists out, in the order of [`Database::data`] over all databases.
 pub(super) fn take_lists(databases: &mut [ReadDatabase]) -> Vec<Vec<Option<SegmentList>>> {
-    databases
-        .iter_mut()
-        .map(|read| std::mem::take(&mut read.lists))
-        .collect()
+    databases.iter_mut().map(|read| std::mem::take(&mut read.lists)).collect()
 }
 
 /// What copying a database yields. The lists are those of the tables, then of the large objects.
@@ -121,21 +118,12 @@ impl Share {
             }
         }
         let large = Arc::new(large);
-        small
-            .into_iter()
-            .map(|(_, small)| Share {
-                small,
-                large: large.clone(),
-            })
-            .collect()
+        small.into_iter().map(|(_, small)| Share { small, large: large.clone() }).collect()
     }
 
     /// Every table of the share.
     pub(super) fn all(&self) -> impl Iterator<Item = usize> + '_ {
-        self.small
-            .iter()
-            .copied()
-            .chain(self.large.iter().map(|(index, _)| *index))
+        self.small.iter().copied().chain(self.large.iter().map(|(index, _)| *index))
     }
 }
 
@@ -154,12 +142,7 @@ enum Task {
     /// A whole small table.
     Whole(usize),
     /// From this page of a table for this many pages; to the end where `last`.
-    Pages {
-        table: usize,
-        first: u32,
-        count: u32,
-        last: bool,
-    },
+    Pages { table: usize, first: u32, count: u32, last: bool },
     /// Large objects from this index of the list on.
     Objects(usize),
 }
@@ -211,20 +194,13 @@ pub(super) async fn copy(
     let mut failure: Option<Error> = None;
     while let Some(ended) = running.join_next().await {
         let (worker, result) = ended.map_err(|error| {
-            Error::new(
-                Kind::Failed,
-                format!("a worker ended unexpectedly: {error}"),
-            )
+            Error::new(Kind::Failed, format!("a worker ended unexpectedly: {error}"))
         })?;
         workers.push(worker);
         match result {
             Ok(segments) => found.extend(segments),
             // A worker that was stopped because of another says less than that other one.
-            Err(error)
-                if failure
-                    .as_ref()
-                    .is_none_or(|known| known.kind() == Kind::Cancelled) =>
-            {
+            Err(error) if failure.as_ref().is_none_or(|known| known.kind() == Kind::Cancelled) => {
                 failure = Some(error);
             }
             Err(_) => {}
@@ -236,21 +212,13 @@ pub(super) async fn copy(
 /// The tasks that are nobody's own.
 fn common_tasks(tables: &[SourceTable], shares: &[(Wire, Share)], objects: usize) -> Vec<Task> {
     let mut tasks = Vec::new();
-    let large = shares
-        .first()
-        .map(|(_, share)| share.large.clone())
-        .unwrap_or_default();
+    let large = shares.first().map(|(_, share)| share.large.clone()).unwrap_or_default();
     for (table, count) in large.iter().copied() {
         let pages = tables[table].table.pages;
         let firsts = (0..pages).step_by(count.max(1) as usize);
         tasks.extend(firsts.map(|first| {
             let last = first.saturating_add(count) >= pages;
-            Task::Pages {
-                table,
-                first,
-                count,
-                last,
-            }
+            Task::Pages { table, first, count, last }
         }));
     }
     tasks.extend((0..objects).step_by(OBJECTS_PER_SEGMENT).map(Task::Objects));
@@ -276,11 +244,8 @@ impl Worker {
     async fn copy_all(&mut self, wire: &mut Wire, share: Share, shop: &Shop) -> Result<Vec<Found>> {
         let mut own = share.small.into_iter().map(Task::Whole);
         let mut take = || {
-            own.next().or_else(|| {
-                shop.common
-                    .get(shop.next.fetch_add(1, Ordering::Relaxed))
-                    .copied()
-            })
+            own.next()
+                .or_else(|| shop.common.get(shop.next.fetch_add(1, Ordering::Relaxed)).copied())
         };
         let mut asked = std::collections::VecDeque::new();
         let mut found = Vec::new();
@@ -337,13 +302,7 @@ impl Worker {
             Task::Pages { first, .. } => first,
             Task::Objects(first) => first as u32,
         };
-        Ok(Segment {
-            first_page,
-            pack,
-            offset,
-            rows,
-            piece,
-        })
+        Ok(Segment { first_page, pack, offset, rows, piece })
     }
 }
 
@@ -353,27 +312,15 @@ fn query(task: Task, shop: &Shop) -> String {
         Task::Whole(table) | Task::Pages { table, .. } => &shop.tables[table],
         Task::Objects(first) => {
             let end = (first + OBJECTS_PER_SEGMENT).min(shop.objects.len());
-            return format!(
-                "COPY ({}) TO STDOUT",
-                large_object_rows(&shop.objects[first..end])
-            );
+            return format!("COPY ({}) TO STDOUT", large_object_rows(&shop.objects[first..end]));
         }
     };
     let name = table.qualified();
-    let columns: Vec<String> = table
-        .table
-        .columns
-        .iter()
-        .map(|column| ident(&column.name))
-        .collect();
+    let columns: Vec<String> =
+        table.table.columns.iter().map(|column| ident(&column.name)).collect();
     let columns = columns.join(", ");
     match (task, &table.condition) {
-        (
-            Task::Pages {
-                first, count, last, ..
-            },
-            _,
-        ) => {
+        (Task::Pages { first, count, last, .. }, _) => {
             let end = match last {
                 true => String::new(),
                 false => format!(" AND ctid < '({},0)'", first + count),
@@ -395,10 +342,7 @@ fn subject(task: Task, shop: &Shop) -> String {
     match task {
         Task::Whole(table) => format!("table {}", shop.tables[table].qualified()),
         Task::Pages { table, first, .. } => {
-            format!(
-                "table {} from page {first} on",
-                shop.tables[table].qualified()
-            )
+            format!("table {} from page {first} on", shop.tables[table].qualified())
         }
         Task::Objects(_) => "large objects".to_owned(),
     }
@@ -408,12 +352,7 @@ fn subject(task: Task, shop: &Shop) -> String {
 fn weight(task: Task, shop: &Shop) -> u64 {
     match task {
         Task::Whole(table) => shop.tables[table].bytes(),
-        Task::Pages {
-            table,
-            first,
-            count,
-            ..
-        } => {
+        Task::Pages { table, first, count, .. } => {
             let table = &shop.tables[table];
             let pages = u64::from(count.min(table.table.pages - first));
             table.bytes() * pages / u64::from(table.table.pages)
@@ -429,32 +368,20 @@ fn collect(shop: &Shop, mut found: Vec<Found>) -> Copied {
     let mut tables = Vec::new();
     let mut lists = Vec::new();
     for (index, source) in shop.tables.iter().enumerate() {
-        let mut list = SegmentList {
-            pages_per_segment: pages_per_segment(source),
-            segments: vec![],
-        };
+        let mut list =
+            SegmentList { pages_per_segment: pages_per_segment(source), segments: vec![] };
         while let Some((_, segment)) = found.next_if(|(table, _)| *table == Some(index)) {
             list.segments.push(segment);
         }
-        tables.push(Table {
-            data: totals(&list),
-            ..source.table.clone()
-        });
+        tables.push(Table { data: totals(&list), ..source.table.clone() });
         lists.push(Some(list).filter(|list| !list.segments.is_empty()));
     }
-    let objects = SegmentList {
-        pages_per_segment: 0,
-        segments: found.map(|(_, s)| s).collect(),
-    };
+    let objects = SegmentList { pages_per_segment: 0, segments: found.map(|(_, s)| s).collect() };
     let large_object_data = (!objects.segments.is_empty()).then(|| totals(&objects));
     if large_object_data.is_some() {
         lists.push(Some(objects));
     }
-    Copied {
-        tables,
-        large_object_data,
-        lists,
-    }
+    Copied { tables, large_object_data, lists }
 }
 
 /// What a list of segments adds up to.

@@ -104,10 +104,7 @@ impl SourceCluster {
             bail!(Usage, "--workers is 0; at least one connection is needed");
         }
         if !options.databases.is_empty() && !options.tables.is_empty() {
-            bail!(
-                Usage,
-                "name databases or tables, not both: a backup holds one kind of target"
-            );
+            bail!(Usage, "name databases or tables, not both: a backup holds one kind of target");
         }
         let server = &options.from;
         let client = Client::connect(server, &server.database, "strongroom backup").await?;
@@ -152,14 +149,7 @@ impl SourceCluster {
                 }
             }
         }
-        Ok(SourceCluster {
-            client,
-            pg_dump,
-            source,
-            targets,
-            databases,
-            omissions,
-        })
+        Ok(SourceCluster { client, pg_dump, source, targets, databases, omissions })
     }
 }
 
@@ -176,21 +166,14 @@ fn targets(options: &BackupOptions) -> (Targets, Option<Vec<String>>) {
     }
     if !options.tables.is_empty() {
         let names = unique(options.tables.iter().map(TableName::to_string).collect());
-        let databases = options
-            .tables
-            .iter()
-            .map(|name| name.database.clone())
-            .collect();
+        let databases = options.tables.iter().map(|name| name.database.clone()).collect();
         return (Targets::Tables(names), Some(unique(databases)));
     }
     (Targets::Cluster, None)
 }
 
 async fn source(client: &Client, version_num: u32) -> Result<Source> {
-    let version = client
-        .scalar("SHOW server_version")
-        .await?
-        .unwrap_or_default();
+    let version = client.scalar("SHOW server_version").await?.unwrap_or_default();
     // Some providers keep these functions for themselves; incrementals then rely on names alone.
     let known = client
         .query_one(
@@ -216,21 +199,14 @@ async fn source(client: &Client, version_num: u32) -> Result<Source> {
 async fn claim(store: &Store) -> Result<BackupId> {
     let mut id = BackupId::at(Timestamp::now());
     for _ in 0..1000 {
-        let taken = store
-            .length(&ObjectKey::Manifest(id).path())
-            .await?
-            .is_some();
+        let taken = store.length(&ObjectKey::Manifest(id).path()).await?.is_some();
         let note = format!("{{\"started_at\": \"{}\"}}\n", Timestamp::now()).into_bytes();
         if !taken && store.create(&ObjectKey::Started(id), note).await? {
             return Ok(id);
         }
         id = id.next();
     }
-    bail!(
-        Busy,
-        "no free backup id was found in {}: too many backups begin at once",
-        store.shown()
-    )
+    bail!(Busy, "no free backup id was found in {}: too many backups begin at once", store.shown())
 }
 
 async fn take(
@@ -247,9 +223,7 @@ async fn take(
         let new = DataKey::generate();
         let info = EncryptionInfo::seal(&new, secret)
             .map_err(|error| Error::stored(ObjectKey::EncryptionInfo(id).path(), error))?;
-        store
-            .put(&ObjectKey::EncryptionInfo(id), info.encode())
-            .await?;
+        store.put(&ObjectKey::EncryptionInfo(id), info.encode()).await?;
         key_id = Some(info.key_id.clone());
         key = Some(new);
     }
@@ -275,11 +249,7 @@ async fn take(
             Err(_) => {
                 return Err(Error::new(
                     Kind::Failed,
-                    format!(
-                        "database \"{}\" was not read within {} s",
-                        row.name,
-                        limit.as_secs()
-                    ),
+                    format!("database \"{}\" was not read within {} s", row.name, limit.as_secs()),
                 )
                 .hint("a read point held too long harms the source; raise --read-point-limit"));
             }
@@ -288,18 +258,16 @@ async fn take(
     for worker in &mut workers {
         worker.finish().await?;
     }
+    if cancel.is_cancelled() {
+        return Err(stopped());
+    }
     let roles = match cluster.targets {
         Targets::Cluster => catalog::roles(&cluster.client).await?,
         _ => Vec::new(),
     };
     let lists = copy::take_lists(&mut databases);
     let databases = databases.into_iter().map(|read| read.database).collect();
-    let contents = Contents {
-        version: FORMAT_VERSION,
-        databases,
-        roles,
-        packs: packs.list(),
-    };
+    let contents = Contents { version: FORMAT_VERSION, databases, roles, packs: packs.list() };
     let commit = commit::Commit {
         id,
         store,
@@ -334,8 +302,7 @@ impl DatabaseJob<'_> {
             let tried = self.try_read(workers).await;
             match tried {
                 Err(error) if error.kind() == Kind::Busy && attempt < ATTEMPTS => {
-                    self.progress
-                        .note(format!("{error}; taking a new read point"));
+                    self.progress.note(format!("{error}; taking a new read point"));
                     tokio::time::sleep(Duration::from_millis(200 * u64::from(attempt))).await;
                     attempt += 1;
                 }
@@ -348,47 +315,62 @@ impl DatabaseJob<'_> {
     }
 
     async fn try_read(&self, workers: &mut Vec<copy::Worker>) -> Result<copy::ReadDatabase> {
-        let mut point = read_point::ReadPoint::take(self, workers.len()).await?;
-        failpoint::pass("backup.after-read-point")?;
-        let sequences = catalog::sequences(&point.client).await?;
-        let extensions = catalog::extensions(&point.client).await?;
-        let filled_views = catalog::filled_views(&point.client).await?;
-        let large_objects = match self.cluster.targets {
-            Targets::Tables(_) => Vec::new(),
-            _ => catalog::large_objects(&point.client).await?,
+        let prepared = async {
+            let point = read_point::ReadPoint::take(self, workers.len()).await?;
+            failpoint::pass("backup.after-read-point")?;
+            let sequences =
+                catalog::sequences(&point.client).await.map_err(|error| match error.kind() {
+                    Kind::NotFound => {
+                        Error::new(Kind::Busy, "a sequence was dropped before it could be read")
+                    }
+                    _ => error,
+                })?;
+            let extensions = catalog::extensions(&point.client).await?;
+            let filled_views = catalog::filled_views(&point.client).await?;
+            let large_objects = match self.cluster.targets {
+                Targets::Tables(_) => Vec::new(),
+                _ => catalog::large_objects(&point.client).await?,
+            };
+            Ok((point, sequences, extensions, filled_views, large_objects))
         };
+        // A lock may be waited for long, and a server may not answer at all.
+        let prepared = tokio::select! {
+            prepared = prepared => prepared,
+            () = self.cancel.cancelled() => Err(stopped()),
+        };
+        let (mut point, sequences, extensions, filled_views, large_objects) = prepared?;
         let oids = large_objects.iter().map(|object| object.oid).collect();
         let shares = std::mem::take(&mut point.shares);
         // Rows and definitions are read side by side; when one fails, the other need not go on.
         let stop = self.cancel.child_token();
         let definitions = async {
-            let written = commit::write_schema(self, &point.snapshot).await;
+            let written = tokio::select! {
+                written = commit::write_schema(self, &point.snapshot) => written,
+                () = stop.cancelled() => Err(stopped()),
+            };
             if written.is_err() {
                 stop.cancel();
             }
             written
         };
         let watch = read_point::watch_waiters(self, &stop);
-        let rows = copy::copy(
-            &point.tables,
-            shares,
-            workers,
-            oids,
-            self.progress,
-            stop.clone(),
-        );
+        let rows = copy::copy(&point.tables, shares, workers, oids, self.progress, stop.clone());
         let rows = async {
             let copied = rows.await;
-            stop.cancel();
+            if copied.is_err() {
+                stop.cancel();
+            }
             copied
         };
-        let definitions_of = tokio::select! {
+        let both = tokio::select! {
             both = async { tokio::join!(definitions, rows) } => both,
             never = watch => match never {},
         };
-        let (schema, copied) = match definitions_of {
-            (Err(error), _) => return Err(error),
-            (Ok(schema), copied) => (schema, copied?),
+        let (schema, copied) = match both {
+            (Ok(schema), Ok(copied)) => (schema, copied),
+            // One was stopped because of the other, and says less than that other one.
+            (Err(error), Err(other)) if error.kind() == Kind::Cancelled => return Err(other),
+            (Err(error), _) | (_, Err(error)) => return Err(error),
         };
         let database = Database {
             name: self.row.name.clone(),
@@ -406,20 +388,17 @@ impl DatabaseJob<'_> {
             large_objects,
             large_object_data: copied.large_object_data,
         };
-        Ok(copy::ReadDatabase {
-            database,
-            lists: copied.lists,
-        })
+        Ok(copy::ReadDatabase { database, lists: copied.lists })
     }
+}
+
+fn stopped() -> Error {
+    Error::new(Kind::Cancelled, "the backup was stopped")
 }
 
 /// Removes the objects of a backup that has no manifest.
 async fn remove_remains(id: BackupId, store: &Store) -> Result<()> {
-    if store
-        .length(&ObjectKey::Manifest(id).path())
-        .await?
-        .is_some()
-    {
+    if store.length(&ObjectKey::Manifest(id).path()).await?.is_some() {
         // It was committed after all: only the claim is left over.
         return store.delete(&ObjectKey::Started(id).path()).await;
     }

@@ -51,9 +51,7 @@ impl ReadPoint {
         let (server, name) = (&job.options.from, &job.row.name);
         let application = format!("strongroom backup {}", job.id);
         let client = Client::connect(server, name, &application).await?;
-        client
-            .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            .await?;
+        client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
         let row = client
             .query_one(
                 "SELECT pg_export_snapshot(), pg_current_snapshot()::text, \
@@ -66,14 +64,9 @@ impl ReadPoint {
             .await?;
         let snapshot: String = row.get(0);
         let at: String = row.get(2);
-        let at = at
-            .parse()
-            .map_err(|_| Error::new(Kind::Failed, "the server's clock is unreadable"))?;
-        let stored = contents::ReadPoint {
-            at,
-            snapshot: row.get(1),
-            lsn: row.get(3),
-        };
+        let at =
+            at.parse().map_err(|_| Error::new(Kind::Failed, "the server's clock is unreadable"))?;
+        let stored = contents::ReadPoint { at, snapshot: row.get(1), lsn: row.get(3) };
         let mut tables = catalog::tables(&client).await?;
         if let Targets::Tables(_) = job.cluster.targets {
             tables = named(&client, tables, name, &job.options.tables).await?;
@@ -90,13 +83,7 @@ impl ReadPoint {
         });
         futures::future::try_join_all(locking).await?;
         unchanged(job, &tables).await?;
-        Ok(ReadPoint {
-            client,
-            snapshot,
-            stored,
-            tables,
-            shares: connections,
-        })
+        Ok(ReadPoint { client, snapshot, stored, tables, shares: connections })
     }
 }
 
@@ -109,31 +96,25 @@ async fn lock(wire: &mut Wire, snapshot: &str, tables: Vec<&SourceTable>) -> Res
     ))
     .await?;
     for batch in tables.chunks(LOCK_BATCH) {
-        let names: Vec<String> = batch
-            .iter()
-            .map(|table| format!("ONLY {}", table.qualified()))
-            .collect();
+        let names: Vec<String> =
+            batch.iter().map(|table| format!("ONLY {}", table.qualified())).collect();
         let sql = format!("LOCK TABLE {} IN ACCESS SHARE MODE", names.join(", "));
-        wire.execute(&sql)
-            .await
-            .map_err(|error| match error.kind() {
-                Kind::Busy => Error::new(
-                    Kind::Busy,
-                    format!("a table stayed locked by another session for {LOCK_TIMEOUT}"),
-                )
-                .hint(
-                    "a session holds or waits for an ACCESS EXCLUSIVE lock (ALTER TABLE, TRUNCATE, \
+        wire.execute(&sql).await.map_err(|error| match error.kind() {
+            Kind::Busy => Error::new(
+                Kind::Busy,
+                format!("a table stayed locked by another session for {LOCK_TIMEOUT}"),
+            )
+            .hint(
+                "a session holds or waits for an ACCESS EXCLUSIVE lock (ALTER TABLE, TRUNCATE, \
                  VACUUM FULL, ...): let it end, then back up again",
-                )
-                .caused_by(error),
-                Kind::NotFound => {
-                    Error::new(Kind::Busy, "a table was dropped before it could be locked")
-                }
-                Kind::Denied => {
-                    error.hint("grant the role SELECT on all tables, or pg_read_all_data")
-                }
-                _ => error,
-            })?;
+            )
+            .caused_by(error),
+            Kind::NotFound => {
+                Error::new(Kind::Busy, "a table was dropped before it could be locked")
+            }
+            Kind::Denied => error.hint("grant the role SELECT on all tables, or pg_read_all_data"),
+            _ => error,
+        })?;
     }
     Ok(())
 }
@@ -182,12 +163,8 @@ async fn named(
             )
             .await?;
         let Some(row) = rows.first() else {
-            return Err(
-                Error::new(Kind::NotFound, format!("table {name} does not exist")).hint(format!(
-                    "see the tables with: psql {} -c '\\dt *.*'",
-                    ident(database)
-                )),
-            );
+            return Err(Error::new(Kind::NotFound, format!("table {name} does not exist"))
+                .hint(format!("see the tables with: psql {} -c '\\dt *.*'", ident(database))));
         };
         let (oid, kind): (u32, String) = (row.get(0), row.get(1));
         match kind.as_str() {
@@ -199,10 +176,7 @@ async fn named(
             ),
         }
     }
-    Ok(tables
-        .into_iter()
-        .filter(|table| oids.contains(&table.table.oid))
-        .collect())
+    Ok(tables.into_iter().filter(|table| oids.contains(&table.table.oid)).collect())
 }
 
 /// Tells, while the read point is held, which sessions wait for our locks. Never ends by itself.

@@ -70,12 +70,7 @@ pub(crate) struct Archive {
 impl Archive {
     /// Reads an archive.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self> {
-        let mut reader = Reader {
-            bytes,
-            at: 0,
-            int_size: 4,
-            offset_size: 8,
-        };
+        let mut reader = Reader { bytes, at: 0, int_size: 4, offset_size: 8 };
         reader.archive()
     }
 }
@@ -160,10 +155,7 @@ impl Reader<'_> {
         let _with_oids = self.string()?;
         let mut dependencies = Vec::new();
         while let Some(text) = self.string()? {
-            dependencies.push(
-                text.parse()
-                    .map_err(|_| malformed("a dependency is not a number"))?,
-            );
+            dependencies.push(text.parse().map_err(|_| malformed("a dependency is not a number"))?);
         }
         self.take(1 + self.offset_size)?;
         // Comments and labels belong to no section of their own: they follow what they are on.
@@ -200,10 +192,7 @@ impl Reader<'_> {
     }
 
     fn take(&mut self, length: usize) -> Result<&[u8]> {
-        let end = self
-            .at
-            .checked_add(length)
-            .filter(|end| *end <= self.bytes.len());
+        let end = self.at.checked_add(length).filter(|end| *end <= self.bytes.len());
         let end = end.ok_or_else(|| malformed("it is cut short"))?;
         let taken = &self.bytes[self.at..end];
         self.at = end;
@@ -221,9 +210,7 @@ impl Reader<'_> {
             .take(self.int_size)?
             .iter()
             .rev()
-            .try_fold(0i64, |sum, byte| {
-                sum.checked_mul(256)?.checked_add(i64::from(*byte))
-            });
+            .try_fold(0i64, |sum, byte| sum.checked_mul(256)?.checked_add(i64::from(*byte)));
         let value = magnitude.map(|value| if negative { -value } else { value });
         let value = value.and_then(|value| i32::try_from(value).ok());
         value.ok_or_else(|| malformed("a number is too large"))
@@ -236,26 +223,19 @@ impl Reader<'_> {
         };
         let bytes = self.take(length)?.to_vec();
         String::from_utf8(bytes).map(Some).map_err(|_| {
-            Error::new(
-                Kind::Unsupported,
-                "a definition holds bytes that are not UTF-8",
-            )
-            .hint("this happens in SQL_ASCII databases whose names are in another encoding")
+            Error::new(Kind::Unsupported, "a definition holds bytes that are not UTF-8")
+                .hint("this happens in SQL_ASCII databases whose names are in another encoding")
         })
     }
 
     fn oid(&mut self) -> Result<u32> {
         let text = self.string()?.unwrap_or_default();
-        text.parse()
-            .map_err(|_| malformed("an oid is not a number"))
+        text.parse().map_err(|_| malformed("an oid is not a number"))
     }
 }
 
 fn malformed(reason: &str) -> Error {
-    Error::new(
-        Kind::Damaged,
-        format!("the pg_dump archive can not be read: {reason}"),
-    )
+    Error::new(Kind::Damaged, format!("the pg_dump archive can not be read: {reason}"))
 }
 
 /// An archive for tests: the bytes that `pg_dump` 15 would write for these entries.
@@ -272,9 +252,7 @@ pub(crate) fn example(entries: &[(&str, &str, &str)]) -> Vec<u8> {
     let mut out = b"PGDMP\x01\x0e\x00\x04\x08\x01".to_vec();
     int(&mut out, 0);
     (0..7).for_each(|_| int(&mut out, 0));
-    ["shop", "15.1", "15.1"]
-        .iter()
-        .for_each(|text| string(&mut out, Some(text)));
+    ["shop", "15.1", "15.1"].iter().for_each(|text| string(&mut out, Some(text)));
     int(&mut out, entries.len() as i32);
     for (number, (kind, tag, definition)) in entries.iter().enumerate() {
         int(&mut out, number as i32 + 1);
@@ -283,7 +261,14 @@ pub(crate) fn example(entries: &[(&str, &str, &str)]) -> Vec<u8> {
         string(&mut out, Some("16384"));
         string(&mut out, Some(tag));
         string(&mut out, Some(kind));
-        int(&mut out, if *kind == "INDEX" { 4 } else { 2 });
+        int(
+            &mut out,
+            match *kind {
+                "COMMENT" | "ACL" => 1,
+                "INDEX" => 4,
+                _ => 2,
+            },
+        );
         string(&mut out, Some(definition));
         string(&mut out, Some(""));
         string(&mut out, None);
@@ -315,10 +300,7 @@ mod tests {
         let archive = Archive::parse(&bytes).unwrap();
         let phases: Vec<Phase> = archive.entries.iter().map(|entry| entry.phase).collect();
         use Phase::*;
-        assert_eq!(
-            phases,
-            [BeforeData, BeforeData, AfterData, AfterData, Privileges]
-        );
+        assert_eq!(phases, [BeforeData, BeforeData, AfterData, AfterData, Privileges]);
         assert_eq!(archive.entries[0].oid, 16384);
         assert_eq!(archive.entries[0].dependencies, [7]);
         assert_eq!(archive.entries[0].described(), "table public.orders");

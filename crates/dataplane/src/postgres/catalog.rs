@@ -114,10 +114,7 @@ pub(crate) async fn tables(client: &Client) -> Result<Vec<SourceTable>> {
             let names: Option<Vec<String>> = row.get(11);
             let types: Option<Vec<String>> = row.get(12);
             let (heap_bytes, block) = (row.get::<_, i64>(6) as u64, row.get::<_, i64>(13) as u64);
-            let columns = names
-                .unwrap_or_default()
-                .into_iter()
-                .zip(types.unwrap_or_default());
+            let columns = names.unwrap_or_default().into_iter().zip(types.unwrap_or_default());
             let extension: Option<String> = row.get(9);
             let condition: Option<String> = row.get(10);
             SourceTable {
@@ -125,9 +122,7 @@ pub(crate) async fn tables(client: &Client) -> Result<Vec<SourceTable>> {
                     oid: row.get(0),
                     schema: row.get(1),
                     name: row.get(2),
-                    columns: columns
-                        .map(|(name, type_name)| Column { name, type_name })
-                        .collect(),
+                    columns: columns.map(|(name, type_name)| Column { name, type_name }).collect(),
                     relfilenode: row.get(3),
                     pages: u32::try_from(heap_bytes / block.max(1)).unwrap_or(u32::MAX),
                     logged: row.get(4),
@@ -184,10 +179,7 @@ pub(crate) async fn sequences(client: &Client) -> Result<Vec<Sequence>> {
                 format!("SELECT {at}, last_value, is_called FROM {name}")
             })
             .collect();
-        for row in client
-            .query(values.join(" UNION ALL ").as_str(), &[])
-            .await?
-        {
+        for row in client.query(values.join(" UNION ALL ").as_str(), &[]).await? {
             let sequence = &mut batch[row.get::<_, i32>(0) as usize];
             sequence.last_value = row.get(1);
             sequence.is_called = row.get(2);
@@ -198,30 +190,15 @@ pub(crate) async fn sequences(client: &Client) -> Result<Vec<Sequence>> {
 
 /// The extensions in use in the current database.
 pub(crate) async fn extensions(client: &Client) -> Result<Vec<Extension>> {
-    let rows = client
-        .query(
-            "SELECT extname::text, extversion FROM pg_extension ORDER BY 1",
-            &[],
-        )
-        .await?;
-    Ok(rows
-        .iter()
-        .map(|row| Extension {
-            name: row.get(0),
-            version: row.get(1),
-        })
-        .collect())
+    let rows =
+        client.query("SELECT extname::text, extversion FROM pg_extension ORDER BY 1", &[]).await?;
+    Ok(rows.iter().map(|row| Extension { name: row.get(0), version: row.get(1) }).collect())
 }
 
 /// The materialized views of the current database that hold rows.
 pub(crate) async fn filled_views(client: &Client) -> Result<Vec<u32>> {
     let sql = "SELECT oid FROM pg_class WHERE relkind = 'm' AND relispopulated ORDER BY oid";
-    Ok(client
-        .query(sql, &[])
-        .await?
-        .iter()
-        .map(|row| row.get(0))
-        .collect())
+    Ok(client.query(sql, &[]).await?.iter().map(|row| row.get(0)).collect())
 }
 
 /// The large objects of the current database, without their bytes.
@@ -358,9 +335,7 @@ pub(crate) async fn roles(client: &Client) -> Result<Vec<Role>> {
 
 /// The names of all roles of the server, its own included.
 pub(crate) async fn role_names(client: &Client) -> Result<Vec<String>> {
-    let rows = client
-        .query("SELECT rolname::text FROM pg_roles", &[])
-        .await?;
+    let rows = client.query("SELECT rolname::text FROM pg_roles", &[]).await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
@@ -372,9 +347,6 @@ pub(crate) async fn version_num(client: &Client) -> Result<u32> {
 
 /// Whether a database of this name exists.
 pub(crate) async fn database_exists(client: &Client, name: &str) -> Result<bool> {
-    let sql = format!(
-        "SELECT 1 FROM pg_database WHERE datname = {}",
-        literal(name)
-    );
+    let sql = format!("SELECT 1 FROM pg_database WHERE datname = {}", literal(name));
     Ok(client.scalar(&sql).await?.is_some())
 }

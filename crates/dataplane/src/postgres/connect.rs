@@ -45,10 +45,7 @@ impl Client {
     pub async fn connect(server: &Server, database: &str, application: &str) -> Result<Self> {
         let stream = open(server).await?;
         let mut config = tokio_postgres::Config::new();
-        config
-            .user(&server.user)
-            .dbname(database)
-            .application_name(application);
+        config.user(&server.user).dbname(database).application_name(application);
         if let Some(password) = &server.password {
             config.password(password);
         }
@@ -72,10 +69,7 @@ impl Client {
                  SET datestyle = 'ISO, YMD'; SET intervalstyle = postgres; SET timezone = 'UTC'",
             )
             .await?;
-        Ok(Client {
-            inner,
-            server: server.clone(),
-        })
+        Ok(Client { inner, server: server.clone() })
     }
 
     /// The server it is connected to.
@@ -103,32 +97,23 @@ pub(crate) async fn open(server: &Server) -> Result<Stream> {
 
 async fn open_unbounded(server: &Server) -> Result<Stream> {
     let unreachable = |error: io::Error| {
-        Error::new(
-            Kind::Unreachable,
-            format!("server {server} can not be reached: {error}"),
-        )
-        .hint("check host and port, and that the server runs and accepts connections from here")
+        Error::new(Kind::Unreachable, format!("server {server} can not be reached: {error}"))
+            .hint("check host and port, and that the server runs and accepts connections from here")
     };
     let name = match &server.host {
         Host::Unix(folder) => {
             let path = folder.join(format!(".s.PGSQL.{}", server.port));
-            return Ok(Box::new(
-                UnixStream::connect(path).await.map_err(unreachable)?,
-            ));
+            return Ok(Box::new(UnixStream::connect(path).await.map_err(unreachable)?));
         }
         Host::Tcp(name) => name,
     };
-    let mut stream = TcpStream::connect((name.as_str(), server.port))
-        .await
-        .map_err(unreachable)?;
+    let mut stream = TcpStream::connect((name.as_str(), server.port)).await.map_err(unreachable)?;
     stream.set_nodelay(true).map_err(unreachable)?;
     // A peer that vanished without a word is noticed within about a minute.
     let keepalive = socket2::TcpKeepalive::new()
         .with_time(Duration::from_secs(30))
         .with_interval(Duration::from_secs(10));
-    socket2::SockRef::from(&stream)
-        .set_tcp_keepalive(&keepalive)
-        .map_err(unreachable)?;
+    socket2::SockRef::from(&stream).set_tcp_keepalive(&keepalive).map_err(unreachable)?;
     if server.ssl_mode == SslMode::Disable {
         return Ok(Box::new(stream));
     }
@@ -140,10 +125,8 @@ async fn open_unbounded(server: &Server) -> Result<Stream> {
         if server.ssl_mode == SslMode::Prefer {
             return Ok(Box::new(stream));
         }
-        return Err(
-            Error::new(Kind::Denied, format!("server {server} does not offer TLS"))
-                .hint("enable ssl on the server, or use sslmode=prefer or sslmode=disable"),
-        );
+        return Err(Error::new(Kind::Denied, format!("server {server} does not offer TLS"))
+            .hint("enable ssl on the server, or use sslmode=prefer or sslmode=disable"));
     }
     let config = tls_config(server)?;
     let host = ServerName::try_from(name.clone())
@@ -152,11 +135,8 @@ async fn open_unbounded(server: &Server) -> Result<Stream> {
         .connect(host, stream)
         .await
         .map_err(|error| {
-            Error::new(
-                Kind::Denied,
-                format!("TLS with server {server} failed: {error}"),
-            )
-            .hint("check the server's certificate and sslrootcert")
+            Error::new(Kind::Denied, format!("TLS with server {server} failed: {error}"))
+                .hint("check the server's certificate and sslrootcert")
         })?;
     Ok(Box::new(stream))
 }
@@ -171,10 +151,7 @@ fn tls_config(server: &Server) -> Result<ClientConfig> {
     if matches!(server.ssl_mode, SslMode::Prefer | SslMode::Require)
         && server.ssl_root_cert.is_none()
     {
-        let verifier = Arc::new(Lenient {
-            provider,
-            inner: None,
-        });
+        let verifier = Arc::new(Lenient { provider, inner: None });
         return Ok(builder
             .dangerous()
             .with_custom_certificate_verifier(verifier)
@@ -185,10 +162,7 @@ fn tls_config(server: &Server) -> Result<ClientConfig> {
         Some(file) => {
             let bad = |reason: String| {
                 let file = file.display();
-                Error::new(
-                    Kind::Usage,
-                    format!("sslrootcert {file} can not be used: {reason}"),
-                )
+                Error::new(Kind::Usage, format!("sslrootcert {file} can not be used: {reason}"))
             };
             for cert in CertificateDer::pem_file_iter(file).map_err(|e| bad(e.to_string()))? {
                 let cert = cert.map_err(|e| bad(e.to_string()))?;
@@ -211,14 +185,8 @@ fn tls_config(server: &Server) -> Result<ClientConfig> {
     )
     .build()
     .map_err(|error| Error::new(Kind::Usage, format!("sslrootcert can not be used: {error}")))?;
-    let verifier = Arc::new(Lenient {
-        provider,
-        inner: Some(inner),
-    });
-    Ok(builder
-        .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth())
+    let verifier = Arc::new(Lenient { provider, inner: Some(inner) });
+    Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
 }
 
 /// libpq's weaker modes: `require` (no `inner`) looks at nothing, `verify-ca` at all but the name.
@@ -269,19 +237,14 @@ impl ServerCertVerifier for Lenient {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
 
 fn timed_out(server: &Server) -> Error {
     let seconds = server.connect_timeout.as_secs();
-    Error::new(
-        Kind::Unreachable,
-        format!("server {server} did not answer within {seconds} s"),
-    )
-    .hint("check host, port and firewall, or raise connect_timeout")
+    Error::new(Kind::Unreachable, format!("server {server} did not answer within {seconds} s"))
+        .hint("check host, port and firewall, or raise connect_timeout")
 }
 
 /// Says what a refused connection means; `error` is what the server said.
@@ -301,10 +264,9 @@ pub(crate) fn refused(server: &Server, database: &str, error: Error) -> Error {
 pub(crate) fn server_error(code: &SqlState, severity: &str, message: &str) -> Error {
     let (kind, hint) = match code.code() {
         "28000" | "28P01" => (Kind::Denied, None),
-        "42501" => (
-            Kind::Denied,
-            Some("connect as a role that may do this: the owner, or a superuser"),
-        ),
+        "42501" => {
+            (Kind::Denied, Some("connect as a role that may do this: the owner, or a superuser"))
+        }
         "3D000" | "42P01" | "3F000" => (Kind::NotFound, None),
         "42P04" | "42P06" | "42P07" | "42710" | "42723" => (Kind::Conflict, None),
         "53200" => (
@@ -320,26 +282,16 @@ pub(crate) fn server_error(code: &SqlState, severity: &str, message: &str) -> Er
                 "the server has no connection slot left: use fewer --workers, or raise max_connections",
             ),
         ),
-        "53100" => (
-            Kind::Exhausted,
-            Some("the server's disk is full: make room there"),
-        ),
+        "53100" => (Kind::Exhausted, Some("the server's disk is full: make room there")),
         "55P03" | "40P01" | "55006" => (Kind::Busy, None),
-        "57P01" | "57P02" | "57P03" | "08006" | "08003" => (
-            Kind::Unreachable,
-            Some("the server ended the connection: see its log, and try again"),
-        ),
-        "57014" => (
-            Kind::Failed,
-            Some("the server cancelled the statement: see its log"),
-        ),
+        "57P01" | "57P02" | "57P03" | "08006" | "08003" => {
+            (Kind::Unreachable, Some("the server ended the connection: see its log, and try again"))
+        }
+        "57014" => (Kind::Failed, Some("the server cancelled the statement: see its log")),
         "0A000" => (Kind::Unsupported, None),
         _ => (Kind::Failed, None),
     };
-    let error = Error::new(
-        kind,
-        format!("{message} (SQLSTATE {}, {severity})", code.code()),
-    );
+    let error = Error::new(kind, format!("{message} (SQLSTATE {}, {severity})", code.code()));
     match hint {
         Some(hint) => error.hint(hint),
         None => error,

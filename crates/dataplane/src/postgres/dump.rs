@@ -21,16 +21,9 @@ pub(crate) struct PgDump {
 
 /// The folders in which PostgreSQL's programs may lie, the one the user chose first.
 pub(crate) fn program_folders() -> Vec<PathBuf> {
-    let mut folders: Vec<PathBuf> = std::env::var_os("STRONGROOM_PG_BINDIR")
-        .into_iter()
-        .map(PathBuf::from)
-        .collect();
-    for parent in [
-        "/usr/lib/postgresql",
-        "/usr/local",
-        "/usr",
-        "/opt/homebrew/opt",
-    ] {
+    let mut folders: Vec<PathBuf> =
+        std::env::var_os("STRONGROOM_PG_BINDIR").into_iter().map(PathBuf::from).collect();
+    for parent in ["/usr/lib/postgresql", "/usr/local", "/usr", "/opt/homebrew/opt"] {
         let Ok(entries) = std::fs::read_dir(parent) else {
             continue;
         };
@@ -38,11 +31,7 @@ pub(crate) fn program_folders() -> Vec<PathBuf> {
             entries.filter_map(|entry| entry.ok().map(|entry| entry.path().join("bin")));
         folders.extend(installed.filter(|folder| folder.join("pg_dump").is_file()));
     }
-    folders.extend(
-        std::env::var_os("PATH")
-            .iter()
-            .flat_map(std::env::split_paths),
-    );
+    folders.extend(std::env::var_os("PATH").iter().flat_map(std::env::split_paths));
     folders
 }
 
@@ -60,9 +49,7 @@ impl PgDump {
             };
             let text = String::from_utf8_lossy(&output.stdout).into_owned();
             let digits = text.trim_start_matches(|c: char| !c.is_ascii_digit());
-            let end = digits
-                .find(|c: char| !c.is_ascii_digit())
-                .unwrap_or(digits.len());
+            let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
             let Ok(major) = digits[..end].parse() else {
                 continue;
             };
@@ -77,7 +64,7 @@ impl PgDump {
         );
         let Some(found) = newest else {
             return Err(
-                Error::new(Kind::Unsupported, "there is no pg_dump on this machine").hint(hint),
+                Error::new(Kind::Unsupported, "there is no pg_dump on this machine").hint(hint)
             );
         };
         if found.major < needed {
@@ -105,12 +92,7 @@ impl PgDump {
             command.env_remove(name);
         }
         command
-            .args([
-                "--format=custom",
-                "--schema-only",
-                "--compress=0",
-                "--quote-all-identifiers",
-            ])
+            .args(["--format=custom", "--schema-only", "--compress=0", "--quote-all-identifiers"])
             .args(["--no-password", "--lock-wait-timeout=10000"])
             .arg(format!("--encoding={encoding}"))
             .arg(format!("--snapshot={snapshot}"))
@@ -133,10 +115,7 @@ impl PgDump {
         let said = tokio::spawn(async move {
             let mut said = String::new();
             // A few KiB suffice for a message; a flood of warnings must not fill our memory.
-            let _ = (&mut complaints)
-                .take(64 * 1024)
-                .read_to_string(&mut said)
-                .await;
+            let _ = (&mut complaints).take(64 * 1024).read_to_string(&mut said).await;
             let _ = tokio::io::copy(&mut complaints, &mut tokio::io::sink()).await;
             said
         });
@@ -164,10 +143,7 @@ impl PgDump {
             text if text.contains("connection") => Kind::Unreachable,
             _ => Kind::Failed,
         };
-        let error = Error::new(
-            kind,
-            format!("pg_dump of database \"{database}\" failed: {said}"),
-        );
+        let error = Error::new(kind, format!("pg_dump of database \"{database}\" failed: {said}"));
         Err(match kind {
             Kind::Denied => error.hint(
                 "connect as a superuser, or grant the role pg_read_all_data: all definitions must \

@@ -64,22 +64,14 @@ impl Server {
     /// The server that `url` names; what it leaves open comes from `PGHOST` and friends. An empty
     /// `url` takes everything from there.
     pub fn parse(url: &str) -> Result<Self> {
-        Server::parse_with(url, &|name| {
-            std::env::var(name).ok().filter(|value| !value.is_empty())
-        })
+        Server::parse_with(url, &|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
     }
 
     fn parse_with(url: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Self> {
-        let mut given = if url.is_empty() {
-            HashMap::new()
-        } else {
-            parameters(url)?
-        };
+        let mut given = if url.is_empty() { HashMap::new() } else { parameters(url)? };
         let mut take = |name: &str, variable: &str| given.remove(name).or_else(|| env(variable));
         let host = take("host", "PGHOST");
-        let host = take("hostaddr", "PGHOSTADDR")
-            .or(host)
-            .unwrap_or_else(default_host);
+        let host = take("hostaddr", "PGHOSTADDR").or(host).unwrap_or_else(default_host);
         let port = take("port", "PGPORT").unwrap_or_else(|| "5432".to_owned());
         let user = take("user", "PGUSER")
             .or_else(|| env("USER"))
@@ -159,18 +151,13 @@ impl Server {
         };
         let port = self.port.to_string();
         let wanted = [&host, &port, &self.database, &self.user];
-        text.lines()
-            .filter(|line| !line.starts_with('#'))
-            .find_map(|line| {
-                let fields = passfile_fields(line);
-                let (password, names) = fields.split_last()?;
-                let matches = names.len() == 4
-                    && names
-                        .iter()
-                        .zip(wanted)
-                        .all(|(field, want)| field == "*" || field == want);
-                matches.then(|| password.clone())
-            })
+        text.lines().filter(|line| !line.starts_with('#')).find_map(|line| {
+            let fields = passfile_fields(line);
+            let (password, names) = fields.split_last()?;
+            let matches = names.len() == 4
+                && names.iter().zip(wanted).all(|(field, want)| field == "*" || field == want);
+            matches.then(|| password.clone())
+        })
     }
 
     /// Environment variables that make libpq's programs connect as we do. The password goes this
@@ -193,16 +180,9 @@ impl Server {
             ("PGUSER", self.user.clone()),
             ("PGDATABASE", database.to_owned()),
             ("PGSSLMODE", ssl_mode.to_owned()),
-            (
-                "PGCONNECT_TIMEOUT",
-                self.connect_timeout.as_secs().max(2).to_string(),
-            ),
+            ("PGCONNECT_TIMEOUT", self.connect_timeout.as_secs().max(2).to_string()),
         ];
-        variables.extend(
-            self.password
-                .clone()
-                .map(|password| ("PGPASSWORD", password)),
-        );
+        variables.extend(self.password.clone().map(|password| ("PGPASSWORD", password)));
         variables.extend(self.options.clone().map(|options| ("PGOPTIONS", options)));
         let cert = self.ssl_root_cert.as_ref();
         variables.extend(cert.map(|cert| ("PGSSLROOTCERT", cert.display().to_string())));
@@ -228,22 +208,14 @@ impl fmt::Debug for Server {
 fn default_host() -> String {
     let folders = ["/var/run/postgresql", "/tmp"];
     let has_socket = |folder: &&&str| std::path::Path::new(folder).join(".s.PGSQL.5432").exists();
-    folders
-        .iter()
-        .find(has_socket)
-        .unwrap_or(&"localhost")
-        .to_string()
+    folders.iter().find(has_socket).unwrap_or(&"localhost").to_string()
 }
 
 /// The parameters that a URL spells, in libpq's names.
 fn parameters(text: &str) -> Result<HashMap<String, String>> {
     let shape = "server URLs look like postgresql://user@host:5432/database";
     let url = Url::parse(text).map_err(|error| {
-        Error::new(
-            Kind::Usage,
-            format!("the server URL can not be read: {error}"),
-        )
-        .hint(shape)
+        Error::new(Kind::Usage, format!("the server URL can not be read: {error}")).hint(shape)
     })?;
     if !matches!(url.scheme(), "postgresql" | "postgres") {
         return Err(Error::new(
@@ -259,14 +231,8 @@ fn parameters(text: &str) -> Result<HashMap<String, String>> {
         }
     };
     let host = url.host_str().unwrap_or_default();
-    put(
-        "host",
-        decoded(host.trim_start_matches('[').trim_end_matches(']'))?,
-    );
-    put(
-        "port",
-        url.port().map(|port| port.to_string()).unwrap_or_default(),
-    );
+    put("host", decoded(host.trim_start_matches('[').trim_end_matches(']'))?);
+    put("port", url.port().map(|port| port.to_string()).unwrap_or_default());
     put("user", decoded(url.username())?);
     put("password", decoded(url.password().unwrap_or_default())?);
     put("dbname", decoded(url.path().trim_start_matches('/'))?);
@@ -279,9 +245,7 @@ fn parameters(text: &str) -> Result<HashMap<String, String>> {
 fn decoded(text: &str) -> Result<String> {
     // The query parser is the url crate's only public percent-decoder; '+' must survive it.
     let query = format!("v={}", text.replace('+', "%2B").replace('&', "%26"));
-    let value = url::form_urlencoded::parse(query.as_bytes())
-        .next()
-        .map(|(_, value)| value);
+    let value = url::form_urlencoded::parse(query.as_bytes()).next().map(|(_, value)| value);
     Ok(value.map(|value| value.into_owned()).unwrap_or_default())
 }
 
@@ -292,14 +256,8 @@ fn passfile_fields(line: &str) -> Vec<String> {
     while let Some(character) = characters.next() {
         match character {
             ':' if fields.len() < 5 => fields.push(String::new()),
-            '\\' => fields
-                .last_mut()
-                .into_iter()
-                .for_each(|field| field.extend(characters.next())),
-            other => fields
-                .last_mut()
-                .into_iter()
-                .for_each(|field| field.push(other)),
+            '\\' => fields.last_mut().into_iter().for_each(|field| field.extend(characters.next())),
+            other => fields.last_mut().into_iter().for_each(|field| field.push(other)),
         }
     }
     fields
@@ -311,29 +269,21 @@ mod tests {
 
     fn parse(url: &str, env: &[(&str, &str)]) -> Result<Server> {
         Server::parse_with(url, &|name| {
-            env.iter()
-                .find(|(key, _)| *key == name)
-                .map(|(_, value)| value.to_string())
+            env.iter().find(|(key, _)| *key == name).map(|(_, value)| value.to_string())
         })
     }
 
     #[test]
     fn the_url_is_completed_by_the_environment() {
-        let server = parse(
-            "postgresql://ann:s%40c%2Bret@db.example:6000/shop",
-            &[("PGUSER", "bob")],
-        )
-        .unwrap();
+        let server =
+            parse("postgresql://ann:s%40c%2Bret@db.example:6000/shop", &[("PGUSER", "bob")])
+                .unwrap();
         assert_eq!(server.host, Host::Tcp("db.example".into()));
         assert_eq!((server.port, server.user.as_str()), (6000, "ann"));
         assert_eq!(server.password.as_deref(), Some("s@c+ret"));
         assert_eq!(server.database, "shop");
-        let env = [
-            ("PGHOST", "/run/pg"),
-            ("PGPORT", "7000"),
-            ("PGPASSWORD", "x"),
-            ("PGUSER", "bob"),
-        ];
+        let env =
+            [("PGHOST", "/run/pg"), ("PGPORT", "7000"), ("PGPASSWORD", "x"), ("PGUSER", "bob")];
         let server = parse("postgresql://", &env).unwrap();
         assert_eq!(server.host, Host::Unix("/run/pg".into()));
         assert_eq!((server.port, server.database.as_str()), (7000, "bob"));

@@ -68,9 +68,7 @@ pub(crate) fn tokens<'a>(sql: &'a str) -> Vec<Token<'a>> {
             '.' => (1, |_| Token::Dot),
             ';' => (1, |_| Token::Semicolon),
             c if is_word(c) => {
-                let end = rest
-                    .find(|c: char| !is_word(c) && c != '$')
-                    .unwrap_or(rest.len());
+                let end = rest.find(|c: char| !is_word(c) && c != '$').unwrap_or(rest.len());
                 (end, Token::Word)
             }
             c => (c.len_utf8(), Token::Other),
@@ -109,9 +107,7 @@ fn dollar_length(text: &str) -> usize {
         return 1;
     };
     let tag = &text[..end + 1];
-    text[tag.len()..]
-        .find(tag)
-        .map_or(text.len(), |at| at + 2 * tag.len())
+    text[tag.len()..].find(tag).map_or(text.len(), |at| at + 2 * tag.len())
 }
 
 /// The length of a comment, which may hold others.
@@ -231,18 +227,9 @@ mod tests {
 
     fn moves() -> Moves {
         [
-            (
-                ("public".to_owned(), "orders".to_owned()),
-                "hidden".to_owned(),
-            ),
-            (
-                ("public".to_owned(), "orders_id_seq".to_owned()),
-                "hidden".to_owned(),
-            ),
-            (
-                ("odd \"s\"".to_owned(), "o'x".to_owned()),
-                "hidden".to_owned(),
-            ),
+            (("public".to_owned(), "orders".to_owned()), "hidden".to_owned()),
+            (("public".to_owned(), "orders_id_seq".to_owned()), "hidden".to_owned()),
+            (("odd \"s\"".to_owned(), "o'x".to_owned()), "hidden".to_owned()),
         ]
         .into()
     }
@@ -268,10 +255,7 @@ mod tests {
             ),
             (r#"ON "odd ""s"""."o'x""#, r#"ON "hidden"."o'x""#),
             (r#""x"."public"."orders""#, r#""x"."public"."orders""#),
-            (
-                r#"AS $_$ "public"."orders" $_$"#,
-                r#"AS $_$ "public"."orders" $_$"#,
-            ),
+            (r#"AS $_$ "public"."orders" $_$"#, r#"AS $_$ "public"."orders" $_$"#),
         ] {
             assert_eq!(rename(sql, &moves()), expected);
         }

@@ -48,12 +48,7 @@ impl Throwaway {
         let output = as_identity(Command::new(programs.join("initdb")), identity)
             .arg("--pgdata")
             .arg(&data)
-            .args([
-                "--auth=trust",
-                "--encoding=UTF8",
-                "--no-locale",
-                "--no-sync",
-            ])
+            .args(["--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync"])
             .args(["--username", Throwaway::USER])
             .current_dir(folder.path())
             .stdin(Stdio::null())
@@ -68,26 +63,9 @@ impl Throwaway {
             .arg(&data)
             .arg("-k")
             .arg(folder.path())
-            .args([
-                "-p",
-                &Throwaway::PORT.to_string(),
-                "-c",
-                "listen_addresses=",
-            ])
-            .args([
-                "-c",
-                "fsync=off",
-                "-c",
-                "full_page_writes=off",
-                "-c",
-                "autovacuum=off",
-            ])
-            .args([
-                "-c",
-                "max_wal_size=4GB",
-                "-c",
-                "max_locks_per_transaction=1024",
-            ])
+            .args(["-p", &Throwaway::PORT.to_string(), "-c", "listen_addresses="])
+            .args(["-c", "fsync=off", "-c", "full_page_writes=off", "-c", "autovacuum=off"])
+            .args(["-c", "max_wal_size=4GB", "-c", "max_locks_per_transaction=1024"])
             .current_dir(folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -150,9 +128,7 @@ async fn programs(major: u32) -> Result<PathBuf> {
             continue;
         };
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let version = text
-            .split_whitespace()
-            .find_map(|word| word.split('.').next()?.parse().ok());
+        let version = text.split_whitespace().find_map(|word| word.split('.').next()?.parse().ok());
         found.extend(version.map(|version| (version, folder)));
     }
     found.retain(|(version, _)| *version >= major);
@@ -173,10 +149,7 @@ async fn programs(major: u32) -> Result<PathBuf> {
 async fn identity() -> Result<Option<(u32, u32)>> {
     let id = |arguments: Vec<String>| async move {
         let output = Command::new("id").args(arguments).output().await.ok()?;
-        String::from_utf8_lossy(&output.stdout)
-            .trim()
-            .parse::<u32>()
-            .ok()
+        String::from_utf8_lossy(&output.stdout).trim().parse::<u32>().ok()
     };
     if id(vec!["-u".to_owned()]).await != Some(0) {
         return Ok(None);
@@ -207,10 +180,5 @@ fn as_identity(mut command: Command, identity: Option<(u32, u32)>) -> Command {
 }
 
 fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr)
-        .trim()
-        .lines()
-        .last()
-        .unwrap_or_default()
-        .to_owned()
+    String::from_utf8_lossy(&output.stderr).trim().lines().last().unwrap_or_default().to_owned()
 }

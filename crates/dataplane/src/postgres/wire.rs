@@ -95,12 +95,7 @@ impl Wire {
         Ok(wire)
     }
 
-    async fn log_in(
-        &mut self,
-        server: &Server,
-        database: &str,
-        application: &str,
-    ) -> Result<()> {
+    async fn log_in(&mut self, server: &Server, database: &str, application: &str) -> Result<()> {
         let mut message = BytesMut::new();
         let mut parameters = vec![
             ("user", server.user.as_str()),
@@ -122,16 +117,9 @@ impl Wire {
             };
             let mut reply = BytesMut::new();
             let password = || {
-                server
-                    .password
-                    .as_deref()
-                    .map(str::as_bytes)
-                    .ok_or_else(|| {
-                        Error::new(
-                            Kind::Denied,
-                            "the server asks for a password, and none was given",
-                        )
-                    })
+                server.password.as_deref().map(str::as_bytes).ok_or_else(|| {
+                    Error::new(Kind::Denied, "the server asks for a password, and none was given")
+                })
             };
             use backend::Message as M;
             match parsed {
@@ -230,10 +218,7 @@ impl Wire {
                 if self.start == self.end {
                     self.fill(1).await?;
                 }
-                let length = self
-                    .row_left
-                    .min(self.end - self.start)
-                    .min(full - out.len());
+                let length = self.row_left.min(self.end - self.start).min(full - out.len());
                 out.extend_from_slice(&self.buffer[self.start..self.start + length]);
                 self.start += length;
                 self.row_left -= length;
@@ -329,11 +314,7 @@ impl Wire {
             match parse(header.tag, &body)? {
                 Some(backend::Message::CommandComplete(body)) => {
                     let tag = body.tag().map_err(broken)?;
-                    rows = tag
-                        .rsplit(' ')
-                        .next()
-                        .and_then(|n| n.parse().ok())
-                        .unwrap_or(0);
+                    rows = tag.rsplit(' ').next().and_then(|n| n.parse().ok()).unwrap_or(0);
                 }
                 Some(backend::Message::ErrorResponse(body)) => {
                     failure.get_or_insert(response_error(&body));
@@ -355,11 +336,7 @@ impl Wire {
             self.start = 0;
         }
         while self.end - self.start < wanted {
-            let read = self
-                .stream
-                .read(&mut self.buffer[self.end..])
-                .await
-                .map_err(broken)?;
+            let read = self.stream.read(&mut self.buffer[self.end..]).await.map_err(broken)?;
             if read == 0 {
                 return Err(broken(io::ErrorKind::UnexpectedEof.into()));
             }
@@ -374,10 +351,7 @@ impl Wire {
         if length < 4 {
             return Err(unexpected(bytes[0]));
         }
-        Ok(Header {
-            tag: bytes[0],
-            length: length - 4,
-        })
+        Ok(Header { tag: bytes[0], length: length - 4 })
     }
 
     async fn header(&mut self) -> Result<Header> {
@@ -426,9 +400,7 @@ fn response_error(body: &backend::ErrorResponseBody) -> Error {
         }
     }
     // The server quotes the row in its context line; rows stay out of our messages.
-    let place = place
-        .as_deref()
-        .and_then(|place| place.split([':', '\n']).next());
+    let place = place.as_deref().and_then(|place| place.split([':', '\n']).next());
     if let Some(detail) = detail.filter(|_| !place.is_some_and(|place| place.starts_with("COPY"))) {
         message = format!("{message}: {detail}");
     }
@@ -439,11 +411,8 @@ fn response_error(body: &backend::ErrorResponseBody) -> Error {
 }
 
 fn broken(error: io::Error) -> Error {
-    Error::new(
-        Kind::Unreachable,
-        format!("the connection to the server broke: {error}"),
-    )
-    .hint("see the server's log, and try again")
+    Error::new(Kind::Unreachable, format!("the connection to the server broke: {error}"))
+        .hint("see the server's log, and try again")
 }
 
 fn denied(error: io::Error) -> Error {
@@ -452,8 +421,5 @@ fn denied(error: io::Error) -> Error {
 
 fn unexpected(tag: u8) -> Error {
     let tag = char::from(tag);
-    Error::new(
-        Kind::Failed,
-        format!("the server sent a message '{tag}' out of turn"),
-    )
+    Error::new(Kind::Failed, format!("the server sent a message '{tag}' out of turn"))
 }

@@ -58,10 +58,8 @@ pub(super) async fn plan(backup: &Backup, options: &RestoreOptions) -> Result<Pl
     let present: HashSet<String> = catalog::role_names(&client).await?.into_iter().collect();
     for role in &backup.contents.roles {
         if present.contains(&role.name) {
-            plan.replaces.push(format!(
-                "role {} (options, password, settings, memberships)",
-                role.name
-            ));
+            plan.replaces
+                .push(format!("role {} (options, password, settings, memberships)", role.name));
         } else {
             plan.creates.push(Creation {
                 kind: "role".to_owned(),
@@ -71,30 +69,16 @@ pub(super) async fn plan(backup: &Backup, options: &RestoreOptions) -> Result<Pl
             });
         }
     }
-    let coming: HashSet<String> = backup
-        .contents
-        .roles
-        .iter()
-        .map(|role| role.name.clone())
-        .collect();
+    let coming: HashSet<String> =
+        backup.contents.roles.iter().map(|role| role.name.clone()).collect();
     for database in &backup.contents.databases {
         database::add_database(&mut plan, database, &database.name);
         let archive = Archive::parse(&backup.schema(database).await?)?;
-        database::add_missing(
-            &mut plan,
-            &client,
-            options,
-            database,
-            &archive.entries,
-            &coming,
-        )
-        .await?;
+        database::add_missing(&mut plan, &client, options, database, &archive.entries, &coming)
+            .await?;
     }
     for omission in &backup.manifest.omissions {
-        plan.notes.push(format!(
-            "{} is not in the backup: {}",
-            omission.object, omission.reason
-        ));
+        plan.notes.push(format!("{} is not in the backup: {}", omission.object, omission.reason));
     }
     Ok(plan)
 }
@@ -151,13 +135,7 @@ async fn stage_and_swap(
 ) -> Result<Restored> {
     let mut notes = plan.notes;
     create_missing_roles(staging, &backup.contents.roles).await?;
-    let job = StageJob {
-        backup,
-        options,
-        staging,
-        progress,
-        cancel,
-    };
+    let job = StageJob { backup, options, staging, progress, cancel };
     let mut staged = Vec::new();
     for database in &backup.contents.databases {
         let done = job.stage(database).await?;
@@ -174,12 +152,7 @@ async fn stage_and_swap(
     ));
     failpoint::pass("restore.after-publish")?;
     Ok(Restored {
-        created: backup
-            .contents
-            .databases
-            .iter()
-            .map(|database| database.name.clone())
-            .collect(),
+        created: backup.contents.databases.iter().map(|database| database.name.clone()).collect(),
         tables: plan.tables,
         rows: plan.rows,
         size_bytes: plan.size_bytes,
@@ -195,9 +168,8 @@ async fn create_missing_roles(staging: &Staging, roles: &[Role]) -> Result<()> {
     let mut script = String::from("BEGIN;\n");
     for role in roles.iter().filter(|role| !present.contains(&role.name)) {
         let (name, mark) = (ident(&role.name), literal(&staging.role_mark()));
-        script.push_str(&format!(
-            "CREATE ROLE {name} NOLOGIN;\nCOMMENT ON ROLE {name} IS {mark};\n"
-        ));
+        script
+            .push_str(&format!("CREATE ROLE {name} NOLOGIN;\nCOMMENT ON ROLE {name} IS {mark};\n"));
     }
     script.push_str("COMMIT;\n");
     keeper.batch_execute(&script).await?;
@@ -225,11 +197,7 @@ async fn swap(
         script.push_str(&format!("ALTER DATABASE {name} RENAME TO {hidden};\n"));
     }
     for (hidden, name) in staged {
-        script.push_str(&format!(
-            "ALTER DATABASE {} RENAME TO {};\n",
-            ident(hidden),
-            ident(name)
-        ));
+        script.push_str(&format!("ALTER DATABASE {} RENAME TO {};\n", ident(hidden), ident(name)));
     }
     let version_num = catalog::version_num(&session).await?;
     for role in roles {
@@ -268,32 +236,20 @@ fn role_statements(role: &Role, own: bool, version_num: u32) -> String {
     let name = ident(&role.name);
     let mut text = format!("ALTER ROLE {name} RESET ALL;\n");
     if !own {
-        let password = role
-            .password
-            .as_deref()
-            .map_or_else(|| "NULL".to_owned(), literal);
+        let password = role.password.as_deref().map_or_else(|| "NULL".to_owned(), literal);
         let options = &role.options;
-        text.push_str(&format!(
-            "ALTER ROLE {name} WITH {options} PASSWORD {password};\n"
-        ));
+        text.push_str(&format!("ALTER ROLE {name} WITH {options} PASSWORD {password};\n"));
     }
     for setting in &role.settings {
         text.push_str(&format!("ALTER ROLE {name} {setting};\n"));
     }
-    let comment = role
-        .comment
-        .as_deref()
-        .map_or_else(|| "NULL".to_owned(), literal);
+    let comment = role.comment.as_deref().map_or_else(|| "NULL".to_owned(), literal);
     text.push_str(&format!("COMMENT ON ROLE {name} IS {comment};\n"));
     for membership in &role.member_of {
         let mut options = Vec::new();
         if version_num >= 160000 {
             options.push(format!("ADMIN {}", membership.admin));
-            options.extend(
-                membership
-                    .inherit
-                    .map(|inherit| format!("INHERIT {inherit}")),
-            );
+            options.extend(membership.inherit.map(|inherit| format!("INHERIT {inherit}")));
             options.extend(membership.set.map(|set| format!("SET {set}")));
         } else if membership.admin {
             options.push("ADMIN OPTION".to_owned());
@@ -303,10 +259,7 @@ fn role_statements(role: &Role, own: bool, version_num: u32) -> String {
         } else {
             format!(" WITH {}", options.join(", "))
         };
-        text.push_str(&format!(
-            "GRANT {} TO {name}{options};\n",
-            ident(&membership.role)
-        ));
+        text.push_str(&format!("GRANT {} TO {name}{options};\n", ident(&membership.role)));
     }
     text
 }

@@ -39,10 +39,7 @@ fn wanted<'a>(backup: &'a Backup, options: &RestoreOptions) -> Result<Vec<(&'a D
     if let Targets::Tables(_) = backup.manifest.targets {
         return Err(Error::new(
             Kind::Unsupported,
-            format!(
-                "backup {} holds single tables, not whole databases",
-                backup.manifest.id
-            ),
+            format!("backup {} holds single tables, not whole databases", backup.manifest.id),
         )
         .hint(
             "restore its tables with strongroom restore table, or use a backup of the database",
@@ -61,16 +58,10 @@ fn wanted<'a>(backup: &'a Backup, options: &RestoreOptions) -> Result<Vec<(&'a D
 /// Refuses names that no database or table can be given.
 pub(super) fn check_name(name: &str, what: &str) -> Result<()> {
     if name.is_empty() || name.contains('\0') {
-        bail!(
-            Usage,
-            "the new {what} has an empty name, or one with a zero byte"
-        );
+        bail!(Usage, "the new {what} has an empty name, or one with a zero byte");
     }
     if name.len() > LONGEST_NAME {
-        bail!(
-            Usage,
-            "the {what} name '{name}' is longer than {LONGEST_NAME} bytes"
-        );
+        bail!(Usage, "the {what} name '{name}' is longer than {LONGEST_NAME} bytes");
     }
     if name.starts_with(STAGING) || matches!(name, "template0" | "template1") && what == "database"
     {
@@ -104,15 +95,8 @@ pub(super) async fn plan(backup: &Backup, options: &RestoreOptions) -> Result<Pl
         }
         add_database(&mut plan, database, name);
         let archive = Archive::parse(&backup.schema(database).await?)?;
-        add_missing(
-            &mut plan,
-            &client,
-            options,
-            database,
-            &archive.entries,
-            &HashSet::new(),
-        )
-        .await?;
+        add_missing(&mut plan, &client, options, database, &archive.entries, &HashSet::new())
+            .await?;
     }
     Ok(plan)
 }
@@ -141,12 +125,7 @@ pub(super) async fn begin(
             version / 10000
         ));
     }
-    if client
-        .scalar("SELECT pg_is_in_recovery()")
-        .await?
-        .as_deref()
-        == Some("t")
-    {
+    if client.scalar("SELECT pg_is_in_recovery()").await?.as_deref() == Some("t") {
         return Err(Error::new(
             Kind::Unsupported,
             format!("server {} is a standby, which takes no writes", options.to),
@@ -169,14 +148,8 @@ pub(super) async fn may_create_databases(client: &Client) -> Result<()> {
     }
     let server = client.server();
     let user = &server.user;
-    Err(Error::new(
-        Kind::Denied,
-        format!("role \"{user}\" may not create databases on {server}"),
-    )
-    .hint(format!(
-        "ALTER ROLE {} CREATEDB; or connect as a superuser",
-        ident(user)
-    )))
+    Err(Error::new(Kind::Denied, format!("role \"{user}\" may not create databases on {server}"))
+        .hint(format!("ALTER ROLE {} CREATEDB; or connect as a superuser", ident(user))))
 }
 
 /// Adds a database and its tables to what will be created.
@@ -214,11 +187,7 @@ pub(super) async fn add_missing(
     let present: HashSet<String> = catalog::role_names(client).await?.into_iter().collect();
     let mut roles = schema::roles_needed(entries.iter());
     for object in &database.large_objects {
-        let granted = object
-            .grants
-            .iter()
-            .map(|(role, ..)| role)
-            .filter(|role| !role.is_empty());
+        let granted = object.grants.iter().map(|(role, ..)| role).filter(|role| !role.is_empty());
         for role in granted.chain([&object.owner]) {
             let needed_by = format!("large object {}", object.oid);
             roles.entry(role.clone()).or_insert(needed_by);
@@ -236,11 +205,7 @@ pub(super) async fn add_missing(
             ));
             continue;
         }
-        if plan
-            .missing
-            .iter()
-            .any(|missing| missing.kind == "role" && missing.name == role)
-        {
+        if plan.missing.iter().any(|missing| missing.kind == "role" && missing.name == role) {
             continue;
         }
         plan.missing.push(Missing {
@@ -260,12 +225,8 @@ pub(super) async fn add_missing(
         });
     }
     let sql = "SELECT name::text FROM pg_available_extensions";
-    let available: HashSet<String> = client
-        .query(sql, &[])
-        .await?
-        .iter()
-        .map(|row| row.get(0))
-        .collect();
+    let available: HashSet<String> =
+        client.query(sql, &[]).await?.iter().map(|row| row.get(0)).collect();
     for extension in &database.extensions {
         if available.contains(&extension.name) {
             continue;
@@ -300,9 +261,7 @@ pub(super) async fn add_missing(
 }
 
 async fn tablespaces(client: &Client) -> Result<HashSet<String>> {
-    let rows = client
-        .query("SELECT spcname::text FROM pg_tablespace", &[])
-        .await?;
+    let rows = client.query("SELECT spcname::text FROM pg_tablespace", &[]).await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
@@ -318,11 +277,7 @@ pub(super) async fn rendering(
         let needed = schema::roles_needed(entries.iter()).into_keys();
         missing_roles = needed.filter(|role| !present.contains(role)).collect();
     }
-    Ok(Rendering {
-        missing_roles,
-        tablespaces: tablespaces(client).await?,
-        ..Rendering::default()
-    })
+    Ok(Rendering { missing_roles, tablespaces: tablespaces(client).await?, ..Rendering::default() })
 }
 
 pub(super) async fn run(
@@ -335,13 +290,7 @@ pub(super) async fn run(
     let wanted = wanted(backup, options)?;
     failpoint::pass("restore.before-staging")?;
     let staging = Staging::begin(&options.to).await?;
-    let job = StageJob {
-        backup,
-        options,
-        staging: &staging,
-        progress,
-        cancel,
-    };
+    let job = StageJob { backup, options, staging: &staging, progress, cancel };
     let published = async {
         let mut renames = Vec::new();
         let mut notes = plan.notes;
@@ -386,11 +335,7 @@ pub(super) fn stop_if(cancel: &CancellationToken) -> Result<()> {
 async fn publish(staging: &Staging, renames: &[(String, String)]) -> Result<()> {
     let mut script = String::from("BEGIN;\n");
     for (staged, name) in renames {
-        script.push_str(&format!(
-            "ALTER DATABASE {} RENAME TO {};\n",
-            ident(staged),
-            ident(name)
-        ));
+        script.push_str(&format!("ALTER DATABASE {} RENAME TO {};\n", ident(staged), ident(name)));
     }
     script.push_str("COMMIT;\n");
     staging
@@ -432,55 +377,30 @@ impl StageJob<'_> {
         let keeper = self.staging.keeper();
         let rendering = rendering(keeper, self.options, &archive.entries).await?;
         let name = self.staging.name();
-        self.progress
-            .step(format!("staging database {}", database.name));
-        let (own, inside): (Vec<&Entry>, Vec<&Entry>) = archive
-            .entries
-            .iter()
-            .partition(|entry| is_of_database(entry));
+        self.progress.step(format!("staging database {}", database.name));
+        let (own, inside): (Vec<&Entry>, Vec<&Entry>) =
+            archive.entries.iter().partition(|entry| is_of_database(entry));
         create_database(keeper, &own, database, &name, &rendering).await?;
         failpoint::pass("restore.after-staging")?;
         let (server, worker) = (&self.options.to, self.staging.worker());
         let client = schema::session(server, &name, &worker).await?;
         let phase = |phase: Phase| -> Vec<&Entry> {
-            inside
-                .iter()
-                .filter(|entry| entry.phase == phase)
-                .copied()
-                .collect()
+            inside.iter().filter(|entry| entry.phase == phase).copied().collect()
         };
-        schema::execute(
-            &client,
-            &phase(Phase::BeforeData),
-            &rendering,
-            self.progress,
-        )
-        .await?;
+        schema::execute(&client, &phase(Phase::BeforeData), &rendering, self.progress).await?;
         failpoint::pass("restore.after-definitions")?;
-        self.progress
-            .step(format!("loading database {}", database.name));
+        self.progress.step(format!("loading database {}", database.name));
         let through = selection::loaded_through(inside.iter().copied());
-        let tables = database
-            .tables
-            .iter()
-            .map(|table| load_table(database, table, &through))
-            .collect();
+        let tables =
+            database.tables.iter().map(|table| load_table(database, table, &through)).collect();
         self.loading(&name, &database.encoding).run(tables).await?;
         set_sequences(&client, database).await?;
         let mut notes = large_objects::restore(self, &client, database, &rendering).await?;
         failpoint::pass("restore.after-load")?;
-        self.progress
-            .step(format!("building indexes of database {}", database.name));
-        self.build(&client, &name, database, &inside, &rendering)
-            .await?;
-        schema::execute(
-            &client,
-            &phase(Phase::Privileges),
-            &rendering,
-            self.progress,
-        )
-        .await?;
-        self.fill_views(&client, database, &archive.entries).await?;
+        self.progress.step(format!("building indexes of database {}", database.name));
+        notes.extend(self.build(&client, &name, database, &inside, &rendering).await?);
+        schema::execute(&client, &phase(Phase::Privileges), &rendering, self.progress).await?;
+        notes.extend(self.fill_views(&client, database, &inside, &rendering).await?);
         schema::execute(&client, &phase(Phase::Last), &rendering, self.progress).await?;
         failpoint::pass("restore.after-indexes")?;
         drop(client);
@@ -504,7 +424,8 @@ impl StageJob<'_> {
     }
 
     /// Everything of the phase after the data. Indexes of partitions must be attached before a
-    /// foreign key can refer to the partitioned table; the rest may speak of any of them.
+    /// foreign key can refer to the partitioned table; the rest may speak of any of them. Returns
+    /// notes.
     pub(super) async fn build(
         &self,
         client: &Client,
@@ -512,58 +433,59 @@ impl StageJob<'_> {
         database: &Database,
         entries: &[&Entry],
         rendering: &Rendering,
-    ) -> Result<()> {
-        let sizes: HashMap<u32, u64> = database
-            .tables
-            .iter()
-            .map(|table| (table.oid, table.data.size_bytes))
-            .collect();
+    ) -> Result<Vec<String>> {
+        let sizes: HashMap<u32, u64> =
+            database.tables.iter().map(|table| (table.oid, table.data.size_bytes)).collect();
         let (indexes, foreign_keys) = schema::builds(entries, &sizes);
-        let most = indexes
-            .len()
-            .max(foreign_keys.len())
-            .min(self.options.workers);
+        let (light, heavy) = schema::split_light(indexes);
+        let most = heavy.len().max(foreign_keys.len()).min(self.options.workers);
         let mut clients = Vec::new();
         for _ in 0..most {
             clients.push(schema::session(&self.options.to, name, &self.staging.worker()).await?);
         }
-        let after = entries
-            .iter()
-            .filter(|e| e.phase == Phase::AfterData && !schema::is_build(e));
-        let (attach, rest): (Vec<&Entry>, Vec<&Entry>) = after
-            .copied()
-            .partition(|entry| entry.kind == "INDEX ATTACH");
-        schema::build(&clients, indexes, rendering, self.cancel).await?;
+        let after = entries.iter().filter(|e| e.phase == Phase::AfterData && !schema::is_build(e));
+        let (attach, rest): (Vec<&Entry>, Vec<&Entry>) =
+            after.copied().partition(|entry| entry.kind == "INDEX ATTACH");
+        let light: Vec<&Entry> = light.iter().collect();
+        schema::execute(client, &light, rendering, self.progress).await?;
+        let mut notes = schema::build(&clients, heavy, rendering, self.cancel).await?;
         schema::execute(client, &attach, rendering, self.progress).await?;
-        schema::build(&clients, foreign_keys, rendering, self.cancel).await?;
-        schema::execute(client, &rest, rendering, self.progress).await
+        notes.extend(schema::build(&clients, foreign_keys, rendering, self.cancel).await?);
+        schema::execute(client, &rest, rendering, self.progress).await?;
+        Ok(notes)
     }
 
-    /// Fills the materialized views that held rows, in an order in which they can be.
-    async fn fill_views(
+    /// Fills the materialized views that held rows, in an order in which they can be. What they
+    /// hold can be computed again at any time, so that one that fails (its foreign server may be
+    /// away) is told and does not undo the restore. Returns notes.
+    pub(super) async fn fill_views(
         &self,
         client: &Client,
         database: &Database,
-        entries: &[Entry],
-    ) -> Result<()> {
+        entries: &[&Entry],
+        rendering: &Rendering,
+    ) -> Result<Vec<String>> {
         let filled: HashSet<u32> = database.filled_views.iter().copied().collect();
-        for view in entries
-            .iter()
-            .filter(|entry| entry.kind == "MATERIALIZED VIEW")
-        {
+        let mut notes = Vec::new();
+        for view in entries.iter().filter(|entry| entry.kind == "MATERIALIZED VIEW") {
             if !filled.contains(&view.oid) {
                 continue;
             }
             let name = qualified(view.schema.as_deref().unwrap_or_default(), &view.tag);
             self.progress.step(format!("filling {}", view.described()));
-            client
-                .batch_execute(&format!("REFRESH MATERIALIZED VIEW {name}"))
-                .await
-                .map_err(|error| {
-                    Error::from(error).context(format!("filling {}", view.described()))
-                })?;
+            let refresh = format!("REFRESH MATERIALIZED VIEW {name}");
+            let filled = client.batch_execute(&sql::rename(&refresh, &rendering.moves)).await;
+            if let Err(error) = filled.map_err(Error::from) {
+                if error.kind() == Kind::Unreachable {
+                    return Err(error);
+                }
+                notes.push(format!(
+                    "{} is empty, it could not be filled: {error}; {refresh};",
+                    view.described()
+                ));
+            }
         }
-        Ok(())
+        Ok(notes)
     }
 }
 
@@ -601,13 +523,16 @@ async fn create_database(
     let mut text = sql::rename_database(&entry.definition, &database.name, name);
     // The database's own tablespace, unlike a table's, is part of the statement.
     let foreign = entry.definition.contains("TABLESPACE")
-        && !rendering.tablespaces.iter().any(|space| {
-            entry
-                .definition
-                .contains(&format!("TABLESPACE = {}", ident(space)))
-        });
+        && !rendering
+            .tablespaces
+            .iter()
+            .any(|space| entry.definition.contains(&format!("TABLESPACE = {}", ident(space))));
     if foreign && let Some(at) = text.find(" TABLESPACE = ") {
         text.truncate(at);
+    }
+    // Servers before 15 know one provider of locales only, and not the word for it.
+    if catalog::version_num(keeper).await? < 150000 {
+        text = text.replace(" LOCALE_PROVIDER = libc", "");
     }
     keeper.batch_execute(&text).await.map_err(|error| {
         let error = Error::from(error).context(format!("creating database \"{}\"", database.name));
@@ -630,10 +555,7 @@ pub(super) async fn create_like(
     name: &str,
     rendering: &Rendering,
 ) -> Result<()> {
-    let own: Vec<&Entry> = entries
-        .iter()
-        .filter(|entry| is_of_database(entry))
-        .collect();
+    let own: Vec<&Entry> = entries.iter().filter(|entry| is_of_database(entry)).collect();
     create_database(keeper, &own, database, name, rendering).await
 }
 
@@ -653,11 +575,7 @@ async fn finish_database(
         })?;
     }
     if !rendering.missing_roles.contains(&database.owner) {
-        let text = format!(
-            "ALTER DATABASE {} OWNER TO {}",
-            ident(name),
-            ident(&database.owner)
-        );
+        let text = format!("ALTER DATABASE {} OWNER TO {}", ident(name), ident(&database.owner));
         keeper.batch_execute(&text).await.map_err(|error| {
             Error::from(error).context(format!("giving database \"{}\" its owner", database.name))
         })?;

@@ -21,10 +21,7 @@ pub(super) async fn restore(
     for batch in database.large_objects.chunks(200) {
         let oids: Vec<u32> = batch.iter().map(|object| object.oid).collect();
         client
-            .execute(
-                "SELECT pg_catalog.lo_create(oid) FROM unnest($1::oid[]) AS oid",
-                &[&oids],
-            )
+            .execute("SELECT pg_catalog.lo_create(oid) FROM unnest($1::oid[]) AS oid", &[&oids])
             .await?;
     }
     if let Some(data) = &database.large_object_data {
@@ -35,10 +32,7 @@ pub(super) async fn restore(
         }
     }
     for batch in database.large_objects.chunks(200) {
-        let statements: String = batch
-            .iter()
-            .map(|object| properties(object, rendering))
-            .collect();
+        let statements: String = batch.iter().map(|object| properties(object, rendering)).collect();
         client.batch_execute(&statements).await?;
     }
     Ok(Vec::new())
@@ -51,17 +45,13 @@ async fn fill(job: &StageJob<'_>, client: &Client, segment: &Segment) -> Result<
     let place = place(path, segment.offset);
     let mut reader =
         PieceReader::new(segment.piece, &place, job.backup.key.as_ref()).map_err(unusable)?;
-    let put = client
-        .prepare("SELECT pg_catalog.lo_put($1, $2, $3)")
-        .await?;
+    let put = client.prepare("SELECT pg_catalog.lo_put($1, $2, $3)").await?;
     let end = segment.offset + segment.piece.stored_bytes;
     let mut rows: Vec<u8> = Vec::new();
     let mut at = segment.offset;
     while at < end {
         let next = (at + 1024 * 1024).min(end);
-        reader
-            .push(&job.backup.store.get_range(path, at..next).await?)
-            .map_err(unusable)?;
+        reader.push(&job.backup.store.get_range(path, at..next).await?).map_err(unusable)?;
         at = next;
         while reader.next_run(&mut rows).map_err(unusable)? {
             let mut done = 0;
@@ -103,30 +93,20 @@ fn properties(object: &LargeObject, rendering: &Rendering) -> String {
         text.push_str(&format!("COMMENT ON {name} IS {};\n", literal(comment)));
     }
     if !rendering.missing_roles.contains(&object.owner) {
-        text.push_str(&format!(
-            "ALTER {name} OWNER TO {};\n",
-            ident(&object.owner)
-        ));
+        text.push_str(&format!("ALTER {name} OWNER TO {};\n", ident(&object.owner)));
     }
     if object.has_grants {
         // The owner's own rights are among the grants, unless they were revoked.
         text.push_str(&format!("REVOKE ALL ON {name} FROM CURRENT_USER;\n"));
         if !rendering.missing_roles.contains(&object.owner) {
-            text.push_str(&format!(
-                "REVOKE ALL ON {name} FROM {};\n",
-                ident(&object.owner)
-            ));
+            text.push_str(&format!("REVOKE ALL ON {name} FROM {};\n", ident(&object.owner)));
         }
     }
     for (role, privilege, grantable) in &object.grants {
         if rendering.missing_roles.contains(role) {
             continue;
         }
-        let to = if role.is_empty() {
-            "PUBLIC".to_owned()
-        } else {
-            ident(role)
-        };
+        let to = if role.is_empty() { "PUBLIC".to_owned() } else { ident(role) };
         let option = if *grantable { " WITH GRANT OPTION" } else { "" };
         // Privileges come from the catalog as keywords.
         text.push_str(&format!("GRANT {privilege} ON {name} TO {to}{option};\n"));
@@ -140,19 +120,11 @@ mod tests {
 
     #[test]
     fn rows_are_parsed_and_damage_is_refused() {
-        assert_eq!(
-            parse(b"17\t1048576\t\\\\x00ff"),
-            Some((17, 1048576, vec![0, 255]))
-        );
+        assert_eq!(parse(b"17\t1048576\t\\\\x00ff"), Some((17, 1048576, vec![0, 255])));
         assert_eq!(parse(b"17\t0\t\\\\x"), Some((17, 0, vec![])));
-        for bad in [
-            &b""[..],
-            b"17",
-            b"x\t0\t\\\\x",
-            b"17\t0\t00",
-            b"17\t0\t\\\\x0",
-            b"17\t0\t\\\\xzz",
-        ] {
+        for bad in
+            [&b""[..], b"17", b"x\t0\t\\\\x", b"17\t0\t00", b"17\t0\t\\\\x0", b"17\t0\t\\\\xzz"]
+        {
             assert_eq!(parse(bad), None);
         }
     }

@@ -81,12 +81,8 @@ struct Batch {
 impl Loading<'_> {
     /// Loads all rows of these tables.
     pub(super) async fn run(self, tables: Vec<LoadTable>) -> Result<()> {
-        let tables: Vec<LoadTable> = tables
-            .into_iter()
-            .filter(|t| t.data.list.is_some())
-            .collect();
-        self.progress
-            .expected(tables.iter().map(|table| table.data.size_bytes).sum());
+        let tables: Vec<LoadTable> = tables.into_iter().filter(|t| t.data.list.is_some()).collect();
+        self.progress.expected(tables.iter().map(|table| table.data.size_bytes).sum());
         let data: Vec<&TableData> = tables.iter().map(|table| &table.data).collect();
         let lists = self.backup.segment_lists(&data).await?;
         let tables: Vec<Progressing> = tables
@@ -100,19 +96,11 @@ impl Loading<'_> {
                 active: 0,
             })
             .collect();
-        let workers = self
-            .workers
-            .min(tables.iter().map(|t| t.list.segments.len()).sum());
+        let workers = self.workers.min(tables.iter().map(|t| t.list.segments.len()).sum());
         let shop = Arc::new(Shop {
             store: self.backup.store.clone(),
             key: self.backup.key.clone(),
-            packs: self
-                .backup
-                .contents
-                .packs
-                .iter()
-                .map(|pack| pack.path.clone())
-                .collect(),
+            packs: self.backup.contents.packs.iter().map(|pack| pack.path.clone()).collect(),
             tables: Mutex::new(tables),
             progress: self.progress.clone(),
         });
@@ -131,10 +119,7 @@ impl Loading<'_> {
         while let Some(ended) = running.join_next().await {
             // The first failure drops the set, and with it the other workers' connections.
             ended.map_err(|error| {
-                Error::new(
-                    Kind::Failed,
-                    format!("a worker ended unexpectedly: {error}"),
-                )
+                Error::new(Kind::Failed, format!("a worker ended unexpectedly: {error}"))
             })??;
         }
         Ok(())
@@ -158,14 +143,8 @@ async fn work(mut wire: Wire, shop: &Shop) -> Result<()> {
                 close(&mut wire, copy).await?;
             }
             let (shown, sql) = shop.copy_statement(batch.table);
-            wire.copy_in(&sql)
-                .await
-                .map_err(|error| error.context(format!("loading {shown}")))?;
-            open = Some(OpenCopy {
-                table: batch.table,
-                rows: 0,
-                shown,
-            });
+            wire.copy_in(&sql).await.map_err(|error| error.context(format!("loading {shown}")))?;
+            open = Some(OpenCopy { table: batch.table, rows: 0, shown });
         }
         let Some(copy) = &mut open else { continue };
         let bytes = batch.bytes.await.map_err(|error| {
@@ -207,27 +186,19 @@ async fn feed(wire: &mut Wire, shop: &Shop, segment: &Segment, stored: &[u8]) ->
 }
 
 async fn close(wire: &mut Wire, copy: OpenCopy) -> Result<()> {
-    let rows = wire
-        .copy_in_end()
-        .await
-        .map_err(|e| e.context(format!("loading {}", copy.shown)))?;
+    let rows =
+        wire.copy_in_end().await.map_err(|e| e.context(format!("loading {}", copy.shown)))?;
     if rows == copy.rows {
         return Ok(());
     }
-    let OpenCopy {
-        rows: expected,
-        shown,
-        ..
-    } = copy;
+    let OpenCopy { rows: expected, shown, .. } = copy;
     let message = format!("{shown}: the server took {rows} rows, and the backup holds {expected}");
     Err(Error::new(Kind::Damaged, message).hint("verify the backup with strongroom verify"))
 }
 
 impl Shop {
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Progressing>> {
-        self.tables
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.tables.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// The next batch: of the worker's table if that has one, else of the table with most to do
@@ -268,29 +239,15 @@ impl Shop {
         let (store, path) = (self.store.clone(), self.packs[first.pack as usize].clone());
         let range = first.offset..end;
         let bytes = tokio::spawn(async move { store.get_range(&path, range).await });
-        Some(Batch {
-            table,
-            segments,
-            bytes,
-        })
+        Some(Batch { table, segments, bytes })
     }
 
     fn copy_statement(&self, table: usize) -> (String, String) {
         let tables = self.lock();
         let table = &tables[table].table;
-        let columns: Vec<String> = table
-            .columns
-            .iter()
-            .map(|column| ident(&column.name))
-            .collect();
-        let list = if columns.is_empty() {
-            String::new()
-        } else {
-            format!("({})", columns.join(", "))
-        };
-        (
-            table.shown.clone(),
-            format!("COPY {} {list} FROM STDIN", table.target),
-        )
+        let columns: Vec<String> = table.columns.iter().map(|column| ident(&column.name)).collect();
+        let list =
+            if columns.is_empty() { String::new() } else { format!("({})", columns.join(", ")) };
+        (table.shown.clone(), format!("COPY {} {list} FROM STDIN", table.target))
     }
 }

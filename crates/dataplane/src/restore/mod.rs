@@ -15,6 +15,7 @@ mod large_objects;
 mod load;
 mod plan;
 mod publication;
+mod resolve;
 mod schema;
 mod selection;
 mod staging;
@@ -153,18 +154,11 @@ fn check(options: &RestoreOptions) -> Result<()> {
     }
     match &options.target {
         RestoreTarget::Databases { names, .. } if names.is_empty() => usage("name a database"),
-        RestoreTarget::Databases {
-            names,
-            restore_to: Some(_),
-        } if names.len() != 1 => {
+        RestoreTarget::Databases { names, restore_to: Some(_) } if names.len() != 1 => {
             usage("--restore-to gives one database a new name; several are named")
         }
         RestoreTarget::Tables { names, .. } if names.is_empty() => usage("name a table"),
-        RestoreTarget::Tables {
-            names,
-            new_table_name: Some(_),
-            ..
-        } if names.len() != 1 => {
+        RestoreTarget::Tables { names, new_table_name: Some(_), .. } if names.len() != 1 => {
             usage("--new-table-name gives one table a new name; several are named")
         }
         _ => Ok(()),

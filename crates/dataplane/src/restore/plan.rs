@@ -83,14 +83,8 @@ pub struct Missing {
 impl Plan {
     /// The error of the first thing that stands in the way, which counts the others.
     pub fn refuse(&self) -> Result<()> {
-        let conflicts = self
-            .conflicts
-            .iter()
-            .map(|c| (Kind::Conflict, &c.message, &c.resolutions));
-        let missing = self
-            .missing
-            .iter()
-            .map(|m| (Kind::Missing, &m.message, &m.resolutions));
+        let conflicts = self.conflicts.iter().map(|c| (Kind::Conflict, &c.message, &c.resolutions));
+        let missing = self.missing.iter().map(|m| (Kind::Missing, &m.message, &m.resolutions));
         let mut found = conflicts.chain(missing);
         let Some((kind, message, resolutions)) = found.next() else {
             return Ok(());

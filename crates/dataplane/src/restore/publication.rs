@@ -41,55 +41,45 @@ pub(super) async fn publish(
     let mut taken: HashSet<(String, String)> = HashSet::new();
     for source in hidden.keys() {
         let target = request.target_schema(source);
-        script.push_str(&format!(
-            "CREATE SCHEMA IF NOT EXISTS {};\n",
-            ident(&target)
-        ));
+        script.push_str(&format!("CREATE SCHEMA IF NOT EXISTS {};\n", ident(&target)));
         for name in names_in(client, &target).await? {
             taken.insert((target.clone(), name));
         }
     }
+    let mut all = Vec::new();
     for (source, hidden_schema) in hidden {
-        let target = request.target_schema(source);
-        let named = |name: &str| {
-            request
-                .names
-                .iter()
-                .any(|n| n.schema == *source && n.table == name)
-        };
         for staged in staged_in(client, hidden_schema).await? {
-            let Staged {
-                kind,
-                name,
-                arguments,
-                follows,
-                table,
-            } = &staged;
-            let new = match &request.new_table_name {
-                Some(new) if named(name) => new.clone(),
-                _ if named(name) || !arguments.is_empty() => name.clone(),
-                new => {
-                    // What comes along may lie in another schema than its table.
-                    let is_named = |old: &&str| request.names.iter().any(|n| n.table == **old);
-                    let old = table.as_deref().filter(is_named);
-                    free_name(name, old, new.as_deref(), &target, &taken)
-                }
-            };
-            taken.insert((target.clone(), new.clone()));
-            if new != *name {
-                let full = qualified(hidden_schema, name);
-                script.push_str(&format!("ALTER {kind} {full} RENAME TO {};\n", ident(&new)));
+            all.push((source, hidden_schema, staged));
+        }
+    }
+    // A routine is told by the types of its arguments, so it goes while they are where they were.
+    all.sort_by_key(|(.., staged)| staged.arguments.is_empty());
+    for (source, hidden_schema, staged) in all {
+        let target = request.target_schema(source);
+        let named =
+            |name: &str| request.names.iter().any(|n| n.schema == *source && n.table == name);
+        let Staged { kind, name, arguments, follows, table } = &staged;
+        let new = match &request.new_table_name {
+            Some(new) if named(name) => new.clone(),
+            _ if named(name) || !arguments.is_empty() => name.clone(),
+            new => {
+                // What comes along may lie in another schema than its table.
+                let is_named = |old: &&str| request.names.iter().any(|n| n.table == **old);
+                let old = table.as_deref().filter(is_named);
+                free_name(name, old, new.as_deref(), &target, &taken)
             }
-            if !follows {
-                let full = format!("{}{arguments}", qualified(hidden_schema, &new));
-                script.push_str(&format!(
-                    "ALTER {kind} {full} SET SCHEMA {};\n",
-                    ident(&target)
-                ));
-            }
-            if named(name) && arguments.is_empty() {
-                created.push(format!("{target}.{new}"));
-            }
+        };
+        taken.insert((target.clone(), new.clone()));
+        if new != *name {
+            let full = qualified(hidden_schema, name);
+            script.push_str(&format!("ALTER {kind} {full} RENAME TO {};\n", ident(&new)));
+        }
+        if !follows {
+            let full = format!("{}{arguments}", qualified(hidden_schema, &new));
+            script.push_str(&format!("ALTER {kind} {full} SET SCHEMA {};\n", ident(&target)));
+        }
+        if named(name) && arguments.is_empty() {
+            created.push(format!("{target}.{new}"));
         }
     }
     for hidden_schema in hidden.values() {
@@ -221,16 +211,11 @@ mod tests {
 
     #[test]
     fn what_comes_along_is_named_after_its_table() {
-        let taken: HashSet<_> = [
-            ("s".to_owned(), "orders_pkey".to_owned()),
-            ("s".to_owned(), "copy_i".to_owned()),
-        ]
-        .into();
+        let taken: HashSet<_> =
+            [("s".to_owned(), "orders_pkey".to_owned()), ("s".to_owned(), "copy_i".to_owned())]
+                .into();
         let name = |name, old, new| free_name(name, old, new, "s", &taken);
-        assert_eq!(
-            name("orders_pkey", Some("orders"), Some("copy")),
-            "copy_pkey"
-        );
+        assert_eq!(name("orders_pkey", Some("orders"), Some("copy")), "copy_pkey");
         assert_eq!(name("orders_i", Some("orders"), Some("copy")), "copy_i_1");
         assert_eq!(name("orders_pkey", Some("orders"), None), "orders_pkey_1");
         assert_eq!(name("other", Some("orders"), Some("copy")), "other");

@@ -40,28 +40,18 @@ impl Rendering {
         let mut text = String::new();
         if let Some(tablespace) = &entry.tablespace {
             let known = self.tablespaces.contains(tablespace);
-            let name = if known {
-                ident(tablespace)
-            } else {
-                "''".to_owned()
-            };
+            let name = if known { ident(tablespace) } else { "''".to_owned() };
             text.push_str(&format!("SET default_tablespace = {name};\n"));
         }
         if let Some(method) = entry.access_method.as_ref().filter(|_| !entry.partitioned) {
-            text.push_str(&format!(
-                "SET default_table_access_method = {};\n",
-                ident(method)
-            ));
+            text.push_str(&format!("SET default_table_access_method = {};\n", ident(method)));
         }
         let definition = match self.missing_roles.is_empty() {
             true => entry.definition.clone(),
             false => self.without_missing_roles(entry),
         };
         text.push_str(&definition);
-        let owner = entry
-            .owner
-            .as_ref()
-            .filter(|owner| !self.missing_roles.contains(*owner));
+        let owner = entry.owner.as_ref().filter(|owner| !self.missing_roles.contains(*owner));
         if let Some(statement) = owner.and_then(|owner| owner_statement(entry, owner)) {
             text.push_str(&format!("\n{statement};\n"));
         }
@@ -78,10 +68,7 @@ impl Rendering {
         let kept: Vec<String> = sql::statements(&entry.definition)
             .into_iter()
             .filter(|statement| {
-                let part = Entry {
-                    definition: statement.clone(),
-                    ..entry.clone()
-                };
+                let part = Entry { definition: statement.clone(), ..entry.clone() };
                 roles_in(&part).is_disjoint(&self.missing_roles.iter().cloned().collect())
             })
             .collect();
@@ -165,10 +152,7 @@ pub(super) fn roles_needed<'a>(
 ) -> BTreeMap<String, String> {
     let mut needed = BTreeMap::new();
     for entry in entries {
-        let owner = entry
-            .owner
-            .iter()
-            .filter(|owner| owner_statement(entry, owner).is_some());
+        let owner = entry.owner.iter().filter(|owner| owner_statement(entry, owner).is_some());
         for role in owner.cloned().chain(roles_in(entry)) {
             needed.entry(role).or_insert_with(|| entry.described());
         }
@@ -222,12 +206,19 @@ fn explained(error: Error, entry: &Entry) -> Error {
     error.context(format!("creating {}", entry.described()))
 }
 
+/// Splits off the builds that cost less than asking for them: they go in batches.
+pub(super) fn split_light(builds: Vec<Build>) -> (Vec<Entry>, Vec<Build>) {
+    /// Bytes of rows up to which a table is light.
+    const LIGHT: u64 = 128 * 1024;
+    let (light, heavy): (Vec<Build>, Vec<Build>) =
+        builds.into_iter().partition(|build| build.weight < LIGHT);
+    (light.into_iter().map(|build| build.entry).collect(), heavy)
+}
+
 /// Whether an entry of the phase after the data reads a whole table.
 pub(super) fn is_build(entry: &Entry) -> bool {
-    matches!(
-        entry.kind.as_str(),
-        "INDEX" | "CONSTRAINT" | "FK CONSTRAINT" | "CHECK CONSTRAINT"
-    ) && entry.phase == Phase::AfterData
+    matches!(entry.kind.as_str(), "INDEX" | "CONSTRAINT" | "FK CONSTRAINT" | "CHECK CONSTRAINT")
+        && entry.phase == Phase::AfterData
 }
 
 /// Something to build, and what must not happen at the same time.
@@ -249,12 +240,9 @@ pub(super) fn builds(entries: &[&Entry], sizes: &HashMap<u32, u64>) -> (Vec<Buil
     let tables_of = |id: &i32| -> Vec<i32> {
         match by_id.get(id) {
             Some(entry) if is_table(entry) => vec![*id],
-            Some(entry) if is_build(entry) => entry
-                .dependencies
-                .iter()
-                .filter(is_table_id)
-                .copied()
-                .collect(),
+            Some(entry) if is_build(entry) => {
+                entry.dependencies.iter().filter(is_table_id).copied().collect()
+            }
             _ => Vec::new(),
         }
     };
@@ -263,34 +251,20 @@ pub(super) fn builds(entries: &[&Entry], sizes: &HashMap<u32, u64>) -> (Vec<Buil
         let mut tables: Vec<i32> = entry.dependencies.iter().flat_map(tables_of).collect();
         tables.sort_unstable();
         tables.dedup();
-        let weight = tables
-            .iter()
-            .filter_map(|id| sizes.get(&by_id[id].oid))
-            .sum();
+        let weight = tables.iter().filter_map(|id| sizes.get(&by_id[id].oid)).sum();
         let exclusive = entry.kind != "INDEX";
         let locks = tables.into_iter().map(|id| (id, exclusive)).collect();
-        let build = Build {
-            entry: (*entry).clone(),
-            locks,
-            weight,
-        };
-        if entry.kind == "FK CONSTRAINT" {
-            last.push(build)
-        } else {
-            first.push(build)
-        }
+        let build = Build { entry: (*entry).clone(), locks, weight };
+        if entry.kind == "FK CONSTRAINT" { last.push(build) } else { first.push(build) }
     }
     (first, last)
 }
 
 fn is_table(entry: &Entry) -> bool {
-    matches!(
-        entry.kind.as_str(),
-        "TABLE" | "MATERIALIZED VIEW" | "FOREIGN TABLE"
-    )
+    matches!(entry.kind.as_str(), "TABLE" | "MATERIALIZED VIEW" | "FOREIGN TABLE")
 }
 
-/// Builds indexes and constraints, several at a time, largest first.
+/// Builds indexes and constraints, several at a time, largest first. Returns notes.
 ///
 /// Two builds that lock the same table against each other never run together, so that no session
 /// waits inside the server while another could use its slot.
@@ -299,14 +273,11 @@ pub(super) async fn build(
     mut builds: Vec<Build>,
     rendering: &Rendering,
     cancel: &CancellationToken,
-) -> Result<()> {
+) -> Result<Vec<String>> {
     builds.sort_by_key(|build| std::cmp::Reverse(build.weight));
     let ids: HashSet<i32> = builds.iter().map(|build| build.entry.id).collect();
-    let state = Mutex::new(BuildState {
-        waiting: builds,
-        running: Vec::new(),
-        done: HashSet::new(),
-    });
+    let state =
+        Mutex::new(BuildState { waiting: builds, running: Vec::new(), done: HashSet::new() });
     let changed = Notify::new();
     let work = clients.iter().map(|client| async {
         client
@@ -316,35 +287,61 @@ pub(super) async fn build(
                        OPERATOR(pg_catalog.<) pg_catalog.pg_size_bytes('{BUILD_MEMORY}')"
             ))
             .await?;
+        let mut notes = Vec::new();
         loop {
             let notified = changed.notified();
             let next = lock(&state).take(&ids);
             match next {
                 Next::Build(build) => {
-                    let text = rendering.text(&build.entry);
-                    let run = async { Ok(client.batch_execute(&text).await?) };
-                    let built: Result<()> = tokio::select! {
-                        built = run => built,
-                        () = cancel.cancelled() => Err(Error::new(Kind::Cancelled, "the restore was stopped")),
+                    let built = tokio::select! {
+                        built = build_one(client, &build.entry, rendering) => built,
+                        () = cancel.cancelled() => {
+                            Err(Error::new(Kind::Cancelled, "the restore was stopped"))
+                        }
                     };
-                    built.map_err(|error| explained(error, &build.entry))?;
+                    notes.extend(built?);
                     lock(&state).finish(build.entry.id);
                     changed.notify_waiters();
                 }
                 Next::Wait => notified.await,
-                Next::Done => return Ok(()),
+                Next::Done => return Ok(notes),
             }
         }
     });
-    futures::future::try_join_all(work)
-        .await
-        .map(|_: Vec<()>| ())
+    futures::future::try_join_all(work).await.map(|notes: Vec<Vec<String>>| notes.concat())
+}
+
+/// Builds one index or constraint. A foreign key that restored rows violate (it was broken at the
+/// source, or the other table lives on in the target) stays, not valid: it holds for new rows, and
+/// the note says how to go on.
+async fn build_one(
+    client: &Client,
+    entry: &Entry,
+    rendering: &Rendering,
+) -> Result<Option<String>> {
+    let text = rendering.text(entry);
+    let Err(error) = client.batch_execute(&text).await else { return Ok(None) };
+    let violated = error.code().is_some_and(|code| code.code() == "23503");
+    if !violated || entry.kind != "FK CONSTRAINT" || text.contains(" NOT VALID") {
+        return Err(explained(error.into(), entry));
+    }
+    let text = text.trim_end().trim_end_matches(';').to_owned() + " NOT VALID";
+    client.batch_execute(&text).await.map_err(|error| {
+        explained(error.into(), entry).hint(
+            "rows that it refers to are missing, and foreign keys of partitioned tables can not be \
+             left unchecked: restore the other table too, or restore into a new database",
+        )
+    })?;
+    Ok(Some(format!(
+        "{} is not valid for all restored rows: some refer to rows that the other table does not \
+         have. It holds for new rows; when the old ones are mended: ALTER TABLE ... VALIDATE \
+         CONSTRAINT ...",
+        entry.described()
+    )))
 }
 
 fn lock(state: &Mutex<BuildState>) -> std::sync::MutexGuard<'_, BuildState> {
-    state
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
+    state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 struct BuildState {
@@ -365,10 +362,7 @@ impl BuildState {
         let free = self.waiting.iter().position(|build| {
             let met = |id: &i32| !all.contains(id) || self.done.contains(id);
             build.entry.dependencies.iter().all(met)
-                && !self
-                    .running
-                    .iter()
-                    .any(|(_, held)| conflict(held, &build.locks))
+                && !self.running.iter().any(|(_, held)| conflict(held, &build.locks))
         });
         match free {
             Some(at) => {
@@ -395,8 +389,6 @@ impl BuildState {
 
 fn conflict(held: &[(i32, bool)], wanted: &[(i32, bool)]) -> bool {
     held.iter().any(|(table, exclusive)| {
-        wanted
-            .iter()
-            .any(|(other, also)| table == other && (*exclusive || *also))
+        wanted.iter().any(|(other, also)| table == other && (*exclusive || *also))
     })
 }

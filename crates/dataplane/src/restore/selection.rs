@@ -13,22 +13,9 @@ use crate::postgres::archive::Entry;
 use crate::postgres::sql::{self, Token};
 
 /// The kinds that can be asked for by name.
-const RELATIONS: &[&str] = &[
-    "TABLE",
-    "FOREIGN TABLE",
-    "VIEW",
-    "MATERIALIZED VIEW",
-    "SEQUENCE",
-];
+const RELATIONS: &[&str] = &["TABLE", "FOREIGN TABLE", "VIEW", "MATERIALIZED VIEW", "SEQUENCE"];
 /// Kinds that are created in the staging schema when the target lacks them, and move with the rest.
-const MOVABLE: &[&str] = &[
-    "TYPE",
-    "DOMAIN",
-    "FUNCTION",
-    "PROCEDURE",
-    "AGGREGATE",
-    "COLLATION",
-];
+const MOVABLE: &[&str] = &["TYPE", "DOMAIN", "FUNCTION", "PROCEDURE", "AGGREGATE", "COLLATION"];
 
 /// A schema-qualified name.
 pub(super) type Name = (String, String);
@@ -69,10 +56,8 @@ impl<'a> Definitions<'a> {
 
     /// Selects these relations with all that is part of them.
     pub(super) fn select(&self, named: &[i32], database: &Database) -> Selection {
-        let mut selection = Selection {
-            relations: named.iter().copied().collect(),
-            ..Default::default()
-        };
+        let mut selection =
+            Selection { relations: named.iter().copied().collect(), ..Default::default() };
         self.add_partitions(&mut selection);
         self.add_owned_sequences(&mut selection, database);
         // Some parts are parts of parts: the comment on an index, the attachment of an index.
@@ -93,11 +78,7 @@ impl<'a> Definitions<'a> {
 
     fn add_partitions(&self, selection: &mut Selection) {
         let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
-        for attach in self
-            .entries
-            .iter()
-            .filter(|entry| entry.kind == "TABLE ATTACH")
-        {
+        for attach in self.entries.iter().filter(|entry| entry.kind == "TABLE ATTACH") {
             if let Some((parent, child)) = self.attached(attach) {
                 children.entry(parent).or_default().push(child);
             }
@@ -116,26 +97,16 @@ impl<'a> Definitions<'a> {
     fn attached(&self, attach: &Entry) -> Option<(i32, i32)> {
         let mut names = qualified_names(&attach.definition).into_iter();
         let (parent, child) = (names.next()?, names.next()?);
-        Some((
-            self.relation(&parent.0, &parent.1)?.id,
-            self.relation(&child.0, &child.1)?.id,
-        ))
+        Some((self.relation(&parent.0, &parent.1)?.id, self.relation(&child.0, &child.1)?.id))
     }
 
     fn add_owned_sequences(&self, selection: &mut Selection, database: &Database) {
-        let tables: HashSet<u32> = selection
-            .relations
-            .iter()
-            .filter_map(|id| Some(self.get(*id)?.oid))
-            .collect();
+        let tables: HashSet<u32> =
+            selection.relations.iter().filter_map(|id| Some(self.get(*id)?.oid)).collect();
         let owned: HashSet<u32> = database
             .sequences
             .iter()
-            .filter(|sequence| {
-                sequence
-                    .owned_by
-                    .is_some_and(|table| tables.contains(&table))
-            })
+            .filter(|sequence| sequence.owned_by.is_some_and(|table| tables.contains(&table)))
             .map(|sequence| sequence.oid)
             .collect();
         let entries = self.entries.iter();
@@ -155,14 +126,11 @@ impl<'a> Definitions<'a> {
                 !entry.dependencies.is_empty() && entry.dependencies.iter().all(has)
             }
             // These may depend on other tables too; what counts is whose they are.
-            "FK CONSTRAINT" | "TRIGGER" | "RULE" | "POLICY" => self
-                .subject(entry)
-                .is_some_and(|id| selection.relations.contains(&id)),
+            "FK CONSTRAINT" | "TRIGGER" | "RULE" | "POLICY" => {
+                self.subject(entry).is_some_and(|id| selection.relations.contains(&id))
+            }
             "DEFAULT" | "CONSTRAINT" | "CHECK CONSTRAINT" | "INDEX" | "ROW SECURITY"
-            | "STATISTICS" => entry
-                .dependencies
-                .iter()
-                .any(|id| selection.relations.contains(id)),
+            | "STATISTICS" => entry.dependencies.iter().any(|id| selection.relations.contains(id)),
             _ => false,
         }
     }
@@ -170,18 +138,11 @@ impl<'a> Definitions<'a> {
     /// The table that an entry is about: the first relation that its definition names.
     fn subject(&self, entry: &Entry) -> Option<i32> {
         let names = qualified_names(&entry.definition);
-        names
-            .iter()
-            .find_map(|(schema, name)| self.relation(schema, name))
-            .map(|entry| entry.id)
+        names.iter().find_map(|(schema, name)| self.relation(schema, name)).map(|entry| entry.id)
     }
 
     fn add_needs(&self, selection: &mut Selection) {
-        let mut open: Vec<i32> = selection
-            .relations
-            .union(&selection.parts)
-            .copied()
-            .collect();
+        let mut open: Vec<i32> = selection.relations.union(&selection.parts).copied().collect();
         while let Some(id) = open.pop() {
             let Some(entry) = self.get(id) else { continue };
             for dependency in &entry.dependencies {
@@ -193,10 +154,7 @@ impl<'a> Definitions<'a> {
                 }
                 selection.needs.insert(*dependency, id);
                 // What an absent table or view needs in turn is its own affair.
-                if self
-                    .get(*dependency)
-                    .is_some_and(|entry| !is_relation(entry))
-                {
+                if self.get(*dependency).is_some_and(|entry| !is_relation(entry)) {
                     open.push(*dependency);
                 }
             }
@@ -308,12 +266,7 @@ fn constraint_name(definition: &str) -> Option<String> {
 /// The sequences that `text` takes defaults from.
 pub(super) fn default_sequences(text: &str) -> Vec<Name> {
     let tokens = sql::tokens(text);
-    let regclass = |at: usize| {
-        tokens[at..]
-            .iter()
-            .take(6)
-            .any(|t| t.text().contains("regclass"))
-    };
+    let regclass = |at: usize| tokens[at..].iter().take(6).any(|t| t.text().contains("regclass"));
     tokens
         .iter()
         .enumerate()

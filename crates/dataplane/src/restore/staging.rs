@@ -35,12 +35,7 @@ impl Staging {
         let name = strongroom_format::layout::new_pack_name();
         let run = name[..8].to_owned();
         let keeper = Client::connect(server, &server.database, &application(&run)).await?;
-        Ok(Staging {
-            run,
-            server: server.clone(),
-            keeper,
-            databases: 0.into(),
-        })
+        Ok(Staging { run, server: server.clone(), keeper, databases: 0.into() })
     }
 
     /// The session for statements on the whole cluster.
@@ -61,9 +56,7 @@ impl Staging {
 
     /// A new hidden name, for a database or a schema.
     pub(super) fn name(&self) -> String {
-        let number = self
-            .databases
-            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let number = self.databases.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         format!("{STAGING}{}_{number}", self.run)
     }
 
@@ -111,24 +104,14 @@ pub(super) async fn sweep(server: &Server, progress: &Progress) -> Result<()> {
             &[&ROLE_MARK],
         )
         .await?;
-    runs.extend(
-        marked
-            .iter()
-            .map(|row| row.get::<_, String>(0)[ROLE_MARK.len()..].to_owned()),
-    );
+    runs.extend(marked.iter().map(|row| row.get::<_, String>(0)[ROLE_MARK.len()..].to_owned()));
     for database in connectable(&client).await? {
         // A database that went away meanwhile has no remains either.
         let Ok(inside) = Client::connect(server, &database, "strongroom restore").await else {
             continue;
         };
         let sql = "SELECT nspname::text FROM pg_namespace WHERE starts_with(nspname, $1)";
-        runs.extend(runs_among(
-            inside
-                .query(sql, &[&STAGING])
-                .await?
-                .iter()
-                .map(|row| row.get(0)),
-        ));
+        runs.extend(runs_among(inside.query(sql, &[&STAGING]).await?.iter().map(|row| row.get(0))));
     }
     runs.sort();
     runs.dedup();
@@ -137,9 +120,7 @@ pub(super) async fn sweep(server: &Server, progress: &Progress) -> Result<()> {
             progress.note(format!("another restore ({run}) is running on this server"));
             continue;
         }
-        progress.step(format!(
-            "removing remains of an interrupted restore ({run})"
-        ));
+        progress.step(format!("removing remains of an interrupted restore ({run})"));
         remove(server, &run).await?;
     }
     Ok(())
@@ -157,12 +138,7 @@ async fn connectable(client: &Client) -> Result<Vec<String>> {
     let sql = "SELECT datname::text FROM pg_database \
                WHERE datallowconn AND datname <> 'template0' AND NOT starts_with(datname, $1) \
                      AND has_database_privilege(oid, 'CONNECT')";
-    Ok(client
-        .query(sql, &[&STAGING])
-        .await?
-        .iter()
-        .map(|row| row.get(0))
-        .collect())
+    Ok(client.query(sql, &[&STAGING]).await?.iter().map(|row| row.get(0)).collect())
 }
 
 /// Whether the run's keeper is connected. One that was just killed is given a moment to leave.
@@ -185,10 +161,7 @@ async fn remove(server: &Server, run: &str) -> Result<()> {
     let mut client = Client::connect(server, &server.database, "strongroom restore").await;
     for other in ["postgres", "template1"] {
         // A cluster restore may have replaced the database that the URL names by none.
-        if client
-            .as_ref()
-            .is_err_and(|error| error.kind() == Kind::NotFound)
-        {
+        if client.as_ref().is_err_and(|error| error.kind() == Kind::NotFound) {
             client = Client::connect(server, other, "strongroom restore").await;
         }
     }
@@ -200,12 +173,8 @@ async fn remove(server: &Server, run: &str) -> Result<()> {
         let name: String = row.get(0);
         // A template, or one that takes no connections, was staged with its properties.
         let quoted = ident(&name);
-        client
-            .batch_execute(&format!("ALTER DATABASE {quoted} WITH IS_TEMPLATE false"))
-            .await?;
-        client
-            .batch_execute(&format!("DROP DATABASE {quoted} WITH (FORCE)"))
-            .await?;
+        client.batch_execute(&format!("ALTER DATABASE {quoted} WITH IS_TEMPLATE false")).await?;
+        client.batch_execute(&format!("DROP DATABASE {quoted} WITH (FORCE)")).await?;
     }
     for database in connectable(&client).await? {
         let Ok(inside) = Client::connect(server, &database, "strongroom restore").await else {
@@ -214,17 +183,13 @@ async fn remove(server: &Server, run: &str) -> Result<()> {
         let sql = "SELECT nspname::text FROM pg_namespace WHERE starts_with(nspname, $1)";
         for row in inside.query(sql, &[&prefix]).await? {
             let name: String = row.get(0);
-            inside
-                .batch_execute(&format!("DROP SCHEMA {} CASCADE", ident(&name)))
-                .await?;
+            inside.batch_execute(&format!("DROP SCHEMA {} CASCADE", ident(&name))).await?;
         }
     }
     let sql = "SELECT rolname::text FROM pg_roles WHERE shobj_description(oid, 'pg_authid') = $1";
     for row in client.query(sql, &[&format!("{ROLE_MARK}{run}")]).await? {
         let name: String = row.get(0);
-        client
-            .batch_execute(&format!("DROP ROLE {}", ident(&name)))
-            .await?;
+        client.batch_execute(&format!("DROP ROLE {}", ident(&name))).await?;
     }
     Ok(())
 }
@@ -243,8 +208,5 @@ async fn end_sessions(client: &Client, run: &str) -> Result<()> {
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    Err(Error::new(
-        Kind::Busy,
-        format!("sessions of restore {run} do not end"),
-    ))
+    Err(Error::new(Kind::Busy, format!("sessions of restore {run} do not end")))
 }

@@ -35,11 +35,7 @@ pub(super) fn open(text: &str, create: bool) -> Result<Opened> {
         .hint(format!("write file://{text}")));
     }
     let url = Url::parse(text).map_err(|error| {
-        Error::new(
-            Kind::Usage,
-            format!("the collection URL can not be read: {error}"),
-        )
-        .hint(hint)
+        Error::new(Kind::Usage, format!("the collection URL can not be read: {error}")).hint(hint)
     })?;
     match url.scheme() {
         "file" => open_folder(&url, create),
@@ -57,44 +53,30 @@ fn open_folder(url: &Url, create: bool) -> Result<Opened> {
         bail!(Usage, "a file:// collection URL takes no parameters");
     }
     let folder: PathBuf = url.to_file_path().map_err(|()| {
-        Error::new(
-            Kind::Usage,
-            "the collection URL names no folder of this machine",
-        )
-        .hint("three slashes, then the absolute folder: file:///var/backups/strongroom")
+        Error::new(Kind::Usage, "the collection URL names no folder of this machine")
+            .hint("three slashes, then the absolute folder: file:///var/backups/strongroom")
     })?;
     let shown = format!("file://{}", folder.display());
     if create {
         use std::os::unix::fs::DirBuilderExt;
         // Rows and password verifiers lie here: for nobody else, unless the owner says so.
-        let made = std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&folder);
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
         made.map_err(|error| io_error(&format!("creating collection {shown}"), &error))?;
     }
     if !folder.is_dir() {
-        return Err(
-            Error::new(Kind::NotFound, format!("collection {shown} does not exist"))
-                .hint("check the folder's name; backup creates it"),
-        );
+        return Err(Error::new(Kind::NotFound, format!("collection {shown} does not exist"))
+            .hint("check the folder's name; backup creates it"));
     }
     let objects = LocalFileSystem::new_with_prefix(&folder)
         .map_err(|error| translate(&format!("opening collection {shown}"), error))?
         .with_fsync(true);
-    Ok(Opened {
-        objects: Arc::new(objects),
-        root: Path::default(),
-        shown,
-    })
+    Ok(Opened { objects: Arc::new(objects), root: Path::default(), shown })
 }
 
 fn open_bucket(url: &Url) -> Result<Opened> {
     let Some(bucket) = url.host_str().filter(|host| !host.is_empty()) else {
-        return Err(
-            Error::new(Kind::Usage, "the collection URL names no bucket")
-                .hint("it looks like s3://bucket/folder?AWS_REGION=..."),
-        );
+        return Err(Error::new(Kind::Usage, "the collection URL names no bucket")
+            .hint("it looks like s3://bucket/folder?AWS_REGION=..."));
     };
     // Spaces stand for the plus signs that somebody forgot to encode in a secret key.
     let mut given: HashMap<String, String> = url
@@ -107,22 +89,17 @@ fn open_bucket(url: &Url) -> Result<Opened> {
     let token = take("AWS_SESSION_TOKEN");
     let (endpoint, region) = (take("AWS_ENDPOINT"), take("AWS_REGION"));
     if let Some(name) = given.keys().min() {
-        return Err(
-            Error::new(Kind::Usage, format!("unknown S3 query parameter: {name}")).hint(
-                "supported: AUTH, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, \
+        return Err(Error::new(Kind::Usage, format!("unknown S3 query parameter: {name}")).hint(
+            "supported: AUTH, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, \
              AWS_ENDPOINT, AWS_REGION",
-            ),
-        );
+        ));
     }
     if !matches!(auth.as_str(), "" | "implicit" | "specified") {
         bail!(Usage, "AUTH is '{auth}'; it is 'specified' or 'implicit'");
     }
     let specified = access_key.is_some() || secret_key.is_some();
     if auth == "implicit" && specified {
-        bail!(
-            Usage,
-            "AUTH=implicit takes the credentials of this machine; the URL has others"
-        );
+        bail!(Usage, "AUTH=implicit takes the credentials of this machine; the URL has others");
     }
     if auth == "specified" || specified {
         if access_key.is_none() {
@@ -134,9 +111,7 @@ fn open_bucket(url: &Url) -> Result<Opened> {
     }
     let patience = patience()?;
     let endpoint = endpoint.or_else(|| std::env::var("AWS_ENDPOINT_URL").ok());
-    let plain = endpoint
-        .as_deref()
-        .is_some_and(|endpoint| endpoint.starts_with("http://"));
+    let plain = endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http://"));
     let mut builder = AmazonS3Builder::from_env()
         .with_bucket_name(bucket)
         .with_conditional_put(S3ConditionalPut::ETagMatch)
@@ -146,10 +121,7 @@ fn open_bucket(url: &Url) -> Result<Opened> {
                 .with_timeout(patience)
                 .with_allow_http(plain),
         )
-        .with_retry(RetryConfig {
-            retry_timeout: patience,
-            ..Default::default()
-        });
+        .with_retry(RetryConfig { retry_timeout: patience, ..Default::default() });
     if let Some(key) = access_key {
         builder = builder.with_access_key_id(key);
     }
@@ -172,11 +144,7 @@ fn open_bucket(url: &Url) -> Result<Opened> {
     let objects = builder
         .build()
         .map_err(|error| translate(&format!("opening collection {shown}"), error))?;
-    Ok(Opened {
-        objects: Arc::new(objects),
-        root,
-        shown,
-    })
+    Ok(Opened { objects: Arc::new(objects), root, shown })
 }
 
 /// How long a store may take before we give up on one request, repeats included.
@@ -202,23 +170,21 @@ pub(super) fn translate(doing: &str, error: object_store::Error) -> Error {
     }
     let text = error.to_string();
     match &error {
-        E::PermissionDenied { .. } | E::Unauthenticated { .. } => Error::new(
-            Kind::Denied,
-            format!("{doing}: the store refused our credentials"),
-        )
-        .hint("check the access key, the secret key and what they may do in this bucket"),
+        E::PermissionDenied { .. } | E::Unauthenticated { .. } => {
+            Error::new(Kind::Denied, format!("{doing}: the store refused our credentials"))
+                .hint("check the access key, the secret key and what they may do in this bucket")
+        }
         E::NotFound { .. } => Error::new(Kind::NotFound, format!("{doing}: it does not exist"))
             .hint("check the bucket's name, endpoint and region"),
-        _ if text.contains("403") || text.contains("SignatureDoesNotMatch") => Error::new(
-            Kind::Denied,
-            format!("{doing}: the store refused our credentials"),
-        )
-        .hint("check the access key, the secret key and what they may do in this bucket"),
-        _ if text.contains("error sending request") || text.contains("timed out") => Error::new(
-            Kind::Unreachable,
-            format!("{doing}: the store does not answer"),
-        )
-        .hint("check AWS_ENDPOINT and AWS_REGION, and that the store can be reached from here"),
+        _ if text.contains("403") || text.contains("SignatureDoesNotMatch") => {
+            Error::new(Kind::Denied, format!("{doing}: the store refused our credentials"))
+                .hint("check the access key, the secret key and what they may do in this bucket")
+        }
+        _ if text.contains("error sending request") || text.contains("timed out") => {
+            Error::new(Kind::Unreachable, format!("{doing}: the store does not answer")).hint(
+                "check AWS_ENDPOINT and AWS_REGION, and that the store can be reached from here",
+            )
+        }
         _ if text.contains("credential") => Error::new(
             Kind::Denied,
             format!("{doing}: no credentials for the store were found"),
@@ -266,16 +232,10 @@ mod tests {
             ("file://relative/x", "names no folder"),
             ("file:///x?a=b", "takes no parameters"),
             ("s3:///x", "names no bucket"),
-            (
-                "s3://b/x?AWS_ACESS_KEY_ID=x",
-                "unknown S3 query parameter: AWS_ACESS_KEY_ID",
-            ),
+            ("s3://b/x?AWS_ACESS_KEY_ID=x", "unknown S3 query parameter: AWS_ACESS_KEY_ID"),
             ("s3://b/x?AUTH=maybe", "AUTH is 'maybe'"),
             ("s3://b/x?AWS_ACCESS_KEY_ID=x", "no AWS_SECRET_ACCESS_KEY"),
-            (
-                "s3://b/x?AUTH=implicit&AWS_ACCESS_KEY_ID=x&AWS_SECRET_ACCESS_KEY=y",
-                "AUTH=implicit",
-            ),
+            ("s3://b/x?AUTH=implicit&AWS_ACCESS_KEY_ID=x&AWS_SECRET_ACCESS_KEY=y", "AUTH=implicit"),
         ] {
             let error = open(url, false).err().unwrap();
             assert_eq!(error.kind(), Kind::Usage, "{url}");

@@ -43,17 +43,8 @@ impl Store {
     /// Opens the collection at `url`. A local folder is created where `create` is set, and must
     /// exist otherwise. Nothing is read or written yet.
     pub fn open(url: &str, create: bool) -> Result<Self> {
-        let location::Opened {
-            objects,
-            root,
-            shown,
-        } = location::open(url, create)?;
-        Ok(Store {
-            objects,
-            root,
-            shown: shown.into(),
-            counters: Arc::default(),
-        })
+        let location::Opened { objects, root, shown } = location::open(url, create)?;
+        Ok(Store { objects, root, shown: shown.into(), counters: Arc::default() })
     }
 
     /// The collection's URL without secrets.
@@ -72,8 +63,7 @@ impl Store {
     }
 
     fn place(&self, path: &str) -> Path {
-        path.split('/')
-            .fold(self.root.clone(), |place, part| place.join(part))
+        path.split('/').fold(self.root.clone(), |place, part| place.join(part))
     }
 
     /// Writes an object whole, replacing an earlier one.
@@ -89,15 +79,8 @@ impl Store {
     /// Writes an object unless there is one of that name. False: there is.
     pub async fn create(&self, key: &ObjectKey, bytes: Vec<u8>) -> Result<bool> {
         let path = key.path();
-        let options = PutOptions {
-            mode: PutMode::Create,
-            ..Default::default()
-        };
-        match self
-            .objects
-            .put_opts(&self.place(&path), bytes.into(), options)
-            .await
-        {
+        let options = PutOptions { mode: PutMode::Create, ..Default::default() };
+        match self.objects.put_opts(&self.place(&path), bytes.into(), options).await {
             Ok(_) => Ok(true),
             Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
             Err(error) => Err(self.error("writing", &path, error)),
@@ -109,9 +92,7 @@ impl Store {
         let read = async { self.objects.get(&self.place(path)).await?.bytes().await };
         match read.await {
             Ok(bytes) => {
-                self.counters
-                    .read
-                    .fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                self.counters.read.fetch_add(bytes.len() as u64, Ordering::Relaxed);
                 Ok(Some(bytes))
             }
             Err(object_store::Error::NotFound { .. }) => Ok(None),
@@ -161,18 +142,10 @@ impl Store {
 
     /// The folders directly inside `folder` (the collection's own: ""), by name.
     pub async fn folders(&self, folder: &str) -> Result<Vec<String>> {
-        let place = if folder.is_empty() {
-            self.root.clone()
-        } else {
-            self.place(folder)
-        };
+        let place = if folder.is_empty() { self.root.clone() } else { self.place(folder) };
         let listed = self.objects.list_with_delimiter(Some(&place)).await;
         let listed = listed.map_err(|error| self.error("listing", folder, error))?;
-        let name = |path: &Path| {
-            path.parts()
-                .next_back()
-                .map(|part| part.as_ref().to_owned())
-        };
+        let name = |path: &Path| path.parts().next_back().map(|part| part.as_ref().to_owned());
         Ok(listed.common_prefixes.iter().filter_map(name).collect())
     }
 
@@ -187,13 +160,7 @@ impl Store {
             .map_err(|error| self.error("listing", folder, error))?;
         let below = |path: Path| {
             let parts: Vec<_> = path.prefix_match(&self.root)?.collect();
-            Some(
-                parts
-                    .iter()
-                    .map(|part| part.as_ref())
-                    .collect::<Vec<_>>()
-                    .join("/"),
-            )
+            Some(parts.iter().map(|part| part.as_ref()).collect::<Vec<_>>().join("/"))
         };
         Ok(listed.into_iter().filter_map(below).collect())
     }
@@ -225,11 +192,8 @@ impl Store {
     }
 
     fn error(&self, doing: &str, path: &str, error: object_store::Error) -> Error {
-        let what = if path.is_empty() {
-            "the collection".to_owned()
-        } else {
-            format!("object {path}")
-        };
+        let what =
+            if path.is_empty() { "the collection".to_owned() } else { format!("object {path}") };
         location::translate(&format!("{doing} {what} in {}", self.shown), error)
     }
 }

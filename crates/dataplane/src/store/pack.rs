@@ -29,10 +29,7 @@ pub(crate) struct Packs(Arc<Mutex<Vec<Pack>>>);
 impl Packs {
     fn add(&self, path: String) -> u32 {
         let mut packs = self.lock();
-        packs.push(Pack {
-            path,
-            stored_bytes: 0,
-        });
+        packs.push(Pack { path, stored_bytes: 0 });
         (packs.len() - 1) as u32
     }
 
@@ -46,9 +43,7 @@ impl Packs {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Pack>> {
-        self.0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -69,12 +64,7 @@ struct OpenPack {
 
 impl PackWriter {
     pub(crate) fn new(store: Store, id: BackupId, packs: Packs) -> Self {
-        PackWriter {
-            store,
-            id,
-            packs,
-            open: None,
-        }
+        PackWriter { store, id, packs, open: None }
     }
 
     /// Where the next segment will lie: pack path, pack index and offset.
@@ -84,11 +74,7 @@ impl PackWriter {
         }
         if self.open.is_none() {
             let path = ObjectKey::Pack(self.id, new_pack_name()).path();
-            let upload = self
-                .store
-                .objects
-                .put_multipart(&self.store.place(&path))
-                .await;
+            let upload = self.store.objects.put_multipart(&self.store.place(&path)).await;
             let upload = upload.map_err(|error| self.store.error("writing", &path, error))?;
             self.open = Some(OpenPack {
                 upload: WriteMultipart::new_with_chunk_size(upload, PART),
@@ -98,9 +84,7 @@ impl PackWriter {
             });
         }
         let pack = self.open.as_ref();
-        Ok(pack
-            .map(|pack| (pack.path.clone(), pack.index, pack.length))
-            .unwrap_or_default())
+        Ok(pack.map(|pack| (pack.path.clone(), pack.index, pack.length)).unwrap_or_default())
     }
 
     /// Writes the next bytes of the segment, and empties `bytes`.
@@ -124,10 +108,7 @@ impl PackWriter {
         failpoint::pass("backup.before-pack")?;
         let finished = pack.upload.finish().await;
         finished.map_err(|error| self.store.error("writing", &pack.path, error))?;
-        self.store
-            .counters
-            .written
-            .fetch_add(pack.length, std::sync::atomic::Ordering::Relaxed);
+        self.store.counters.written.fetch_add(pack.length, std::sync::atomic::Ordering::Relaxed);
         self.packs.finished(pack.index, pack.length);
         failpoint::pass("backup.after-pack")
     }

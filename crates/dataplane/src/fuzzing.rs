@@ -1,0 +1,34 @@
+//! Ways in for `fuzz/`, to parsers that are private. Each takes bytes that somebody else may have
+//! written, and panics where a promise is broken.
+
+use crate::postgres::archive::Archive;
+use crate::postgres::sql::{self, Moves};
+use crate::restore;
+
+/// Reads a `pg_dump` archive, and what a plan reads in its definitions.
+pub fn archive(bytes: &[u8]) {
+    let Ok(archive) = Archive::parse(bytes) else {
+        return;
+    };
+    restore::roles_needed(&archive.entries);
+    for entry in &archive.entries {
+        entry.described();
+        definition(&entry.definition);
+    }
+}
+
+/// Reads and rewrites the SQL text of a definition.
+pub fn definition(text: &str) {
+    let tokens = sql::tokens(text);
+    let again: String = tokens.iter().map(|token| token.text()).collect();
+    assert_eq!(again, text, "the tokens are the text");
+    sql::statements(text);
+    assert_eq!(sql::rename_database(text, "shop", "shop"), text, "the same name changes nothing");
+    let name = |name: &str| ("public".to_owned(), name.to_owned());
+    let moves: Moves = [(name("orders"), "hidden".to_owned())].into();
+    let moved = sql::rename(text, &moves);
+    let unrelated: Moves = [(name("\u{1}"), "hidden".to_owned())].into();
+    let settled = sql::rename(text, &unrelated);
+    assert_eq!(sql::rename(&settled, &unrelated), settled, "what does not move stays");
+    assert_eq!(sql::rename(&moved, &moves), moved, "what has moved stays moved");
+}
