@@ -93,10 +93,7 @@ impl KeyArgs {
             Ok(text) => Secret::passphrase(&text)
                 .map(Some)
                 .map_err(|error| Error::new(Kind::Key, format!("{PASSPHRASE}: {error}"))),
-            Err(_) => Err(Error::new(
-                Kind::Key,
-                format!("{PASSPHRASE} is not valid UTF-8"),
-            )),
+            Err(_) => Err(Error::new(Kind::Key, format!("{PASSPHRASE} is not valid UTF-8"))),
         }
     }
 }

@@ -73,10 +73,7 @@ pub(crate) fn unparsed(error: &clap::Error) -> ExitCode {
         _ if std::env::args_os().any(|arg| arg == "--json") => {
             let text = error.to_string();
             let message = text.lines().next().unwrap_or_default();
-            let message = message
-                .strip_prefix("error: ")
-                .unwrap_or(message)
-                .to_owned();
+            let message = message.strip_prefix("error: ").unwrap_or(message).to_owned();
             let message = match missing(error) {
                 Some(names) => format!("{message} {names}"),
                 None => message,
@@ -92,8 +89,7 @@ pub(crate) fn unparsed(error: &clap::Error) -> ExitCode {
 /// The arguments that are missing, which clap puts on lines of their own.
 fn missing(error: &clap::Error) -> Option<String> {
     let of = matches!(error.kind(), ErrorKind::MissingRequiredArgument);
-    of.then(|| error.get(ContextKind::InvalidArg).map(ToString::to_string))
-        .flatten()
+    of.then(|| error.get(ContextKind::InvalidArg).map(ToString::to_string)).flatten()
 }
 
 fn as_text(message: &str, hint: Option<&str>) -> String {
@@ -104,13 +100,7 @@ fn as_text(message: &str, hint: Option<&str>) -> String {
 }
 
 fn as_json(kind: Kind, message: &str, hint: Option<&str>) -> String {
-    output::json_line(&Failure {
-        error: FailureBody {
-            kind: kind.name(),
-            message,
-            hint,
-        },
-    })
+    output::json_line(&Failure { error: FailureBody { kind: kind.name(), message, hint } })
 }
 
 #[cfg(test)]
@@ -129,10 +119,7 @@ mod tests {
     #[test]
     fn an_error_is_told_with_its_way_out() {
         assert_eq!(as_text("it broke", None), "error: it broke");
-        assert_eq!(
-            as_text("it broke", Some("mend it")),
-            "error: it broke\n  hint: mend it"
-        );
+        assert_eq!(as_text("it broke", Some("mend it")), "error: it broke\n  hint: mend it");
         assert_eq!(
             as_json(Kind::NotFound, "no \"x\"", None),
             r#"{"error":{"kind":"not-found","message":"no \"x\"","hint":null}}"#

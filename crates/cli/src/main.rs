@@ -27,9 +27,7 @@ fn main() -> ExitCode {
         Err(error) => return exit::unparsed(&error),
     };
     let json = cli.json;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let done = runtime
         .map_err(|error| Error::new(Kind::Failed, format!("no threads can be started: {error}")))
         .and_then(|runtime| runtime.block_on(commands::run(cli)))

@@ -19,10 +19,9 @@ pub(crate) fn result(text: &str) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
     let written = writeln!(stdout, "{}", text.trim_end()).and_then(|()| stdout.flush());
     match written {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Error::new(
-            Kind::Failed,
-            format!("the result could not be written: {error}"),
-        )),
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Error::new(Kind::Failed, format!("the result could not be written: {error}")))
+        }
         _ => Ok(()),
     }
 }
@@ -91,9 +90,7 @@ pub(crate) fn time(time: Timestamp) -> String {
 
 /// A moment in a column that says UTC itself.
 pub(crate) fn time_in_utc(time: Timestamp) -> String {
-    time.to_zoned(TimeZone::UTC)
-        .strftime("%Y-%m-%d %H:%M:%S")
-        .to_string()
+    time.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 /// Seconds since then, to the millisecond.
@@ -146,15 +143,8 @@ pub(crate) fn names(names: &[String], width: usize) -> String {
 
 /// Labels and what they label, the latter in one column. Empty values are left out.
 pub(crate) fn facts(facts: &[(&str, String)]) -> String {
-    let facts: Vec<_> = facts
-        .iter()
-        .filter(|(_, value)| !value.is_empty())
-        .collect();
-    let width = facts
-        .iter()
-        .map(|(label, _)| label.len())
-        .max()
-        .unwrap_or(0);
+    let facts: Vec<_> = facts.iter().filter(|(_, value)| !value.is_empty()).collect();
+    let width = facts.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
     let line = |(label, value): &&(&str, String)| format!("{label:width$}  {}\n", one_line(value));
     facts.iter().map(line).collect()
 }
@@ -165,11 +155,7 @@ pub(crate) fn table(headings: &[&str], rows: impl IntoIterator<Item = Vec<String
     table
         .load_style(comfy_table::presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Disabled)
-        .set_header(
-            headings
-                .iter()
-                .map(|heading| heading.trim_start_matches('>')),
-        );
+        .set_header(headings.iter().map(|heading| heading.trim_start_matches('>')));
     for row in rows {
         table.add_row(row.iter().map(|cell| one_line(cell)));
     }
@@ -179,10 +165,7 @@ pub(crate) fn table(headings: &[&str], rows: impl IntoIterator<Item = Vec<String
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    table
-        .lines()
-        .map(|line| format!("{}\n", line.trim_end()))
-        .collect()
+    table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
 /// The text with control characters spelled out; only line ends stay what they are.
@@ -236,13 +219,9 @@ mod tests {
 
     #[test]
     fn counts_have_separators() {
-        for (number, text) in [
-            (0, "0"),
-            (999, "999"),
-            (1000, "1,000"),
-            (500_000, "500,000"),
-            (1234567, "1,234,567"),
-        ] {
+        for (number, text) in
+            [(0, "0"), (999, "999"), (1000, "1,000"), (500_000, "500,000"), (1234567, "1,234,567")]
+        {
             assert_eq!(count(number), text);
         }
         assert_eq!(counted(1, "row"), "1 row");
@@ -281,14 +260,9 @@ mod tests {
 
     #[test]
     fn tables_are_aligned_and_have_no_trailing_spaces() {
-        let rows = [
-            vec!["a".to_owned(), "1".to_owned()],
-            vec!["bcd".to_owned(), "1,000".to_owned()],
-        ];
-        assert_eq!(
-            table(&["NAME", ">ROWS"], rows),
-            "NAME   ROWS\na         1\nbcd   1,000\n"
-        );
+        let rows =
+            [vec!["a".to_owned(), "1".to_owned()], vec!["bcd".to_owned(), "1,000".to_owned()]];
+        assert_eq!(table(&["NAME", ">ROWS"], rows), "NAME   ROWS\na         1\nbcd   1,000\n");
     }
 
     #[test]

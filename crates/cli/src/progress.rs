@@ -47,11 +47,7 @@ impl Reporter {
         } else {
             Face::Lines
         };
-        Reporter {
-            face,
-            notes: Arc::default(),
-            step: Arc::default(),
-        }
+        Reporter { face, notes: Arc::default(), step: Arc::default() }
     }
 
     /// What the dataplane reports to.
@@ -99,10 +95,7 @@ impl Reporter {
 
     /// Tells something that is no error, and keeps it for the result.
     pub(crate) fn note(&self, text: &str) {
-        self.notes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(text.to_owned());
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).push(text.to_owned());
         self.say(&format!("note: {text}"));
     }
 
@@ -121,10 +114,7 @@ impl Reporter {
             bar.disable_steady_tick();
             bar.finish_and_clear();
         }
-        self.notes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

@@ -23,9 +23,7 @@ pub(crate) fn redacted(text: &str) -> String {
 
 /// The part of a URL after `://`.
 fn redacted_url(url: &str) -> String {
-    let (place, query) = url
-        .split_once('?')
-        .map_or((url, None), |(p, q)| (p, Some(q)));
+    let (place, query) = url.split_once('?').map_or((url, None), |(p, q)| (p, Some(q)));
     let place = match place.rsplit_once('@') {
         Some((user, host)) => match user.split_once(':') {
             Some((name, _)) => format!("{name}:***@{host}"),
@@ -45,9 +43,7 @@ fn redacted_url(url: &str) -> String {
 /// Whether a URL's parameter of this name holds a secret.
 fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    ["password", "secret", "token", "credentials", "key"]
-        .iter()
-        .any(|word| name.contains(word))
+    ["password", "secret", "token", "credentials", "key"].iter().any(|word| name.contains(word))
 }
 
 #[cfg(test)]
@@ -58,14 +54,8 @@ mod tests {
     fn secrets_in_quoted_urls_are_blotted_out() {
         for (text, shown) in [
             ("no secrets here", "no secrets here"),
-            (
-                "'postgresql://ann@db/x' is odd",
-                "'postgresql://ann@db/x' is odd",
-            ),
-            (
-                "'postgresql://ann:p@ss@db/x' is odd",
-                "'postgresql://ann:***@db/x' is odd",
-            ),
+            ("'postgresql://ann@db/x' is odd", "'postgresql://ann@db/x' is odd"),
+            ("'postgresql://ann:p@ss@db/x' is odd", "'postgresql://ann:***@db/x' is odd"),
             (
                 "s3://b/x?AWS_SECRET_ACCESS_KEY=hush&AWS_REGION=r",
                 "s3://b/x?AWS_SECRET_ACCESS_KEY=***&AWS_REGION=r",

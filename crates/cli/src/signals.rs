@@ -15,12 +15,7 @@ pub(crate) fn cancelled_by_signals(reporter: &Reporter) -> CancellationToken {
         .and_then(|interrupt| Ok((interrupt, signal(SignalKind::terminate())?)));
     match signals {
         Ok((interrupt, terminate)) => {
-            tokio::spawn(listen(
-                interrupt,
-                terminate,
-                cancel.clone(),
-                reporter.clone(),
-            ));
+            tokio::spawn(listen(interrupt, terminate, cancel.clone(), reporter.clone()));
         }
         // Then a signal kills the program, which leaves remains but harms nothing.
         Err(error) => reporter.note(&format!("signals can not be caught: {error}")),

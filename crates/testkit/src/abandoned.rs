@@ -31,11 +31,7 @@ pub(crate) fn new_server_dir(install: &Install) -> tempfile::TempDir {
 /// The temporary directory, unless its path is so long that a socket's path in it would not fit.
 fn parent_dir() -> PathBuf {
     let dir = std::env::temp_dir();
-    if dir.as_os_str().len() <= 40 {
-        dir
-    } else {
-        PathBuf::from("/tmp")
-    }
+    if dir.as_os_str().len() <= 40 { dir } else { PathBuf::from("/tmp") }
 }
 
 fn remove_abandoned(install: &Install) {

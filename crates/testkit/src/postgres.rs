@@ -77,13 +77,8 @@ impl ClusterBuilder {
         self.initdb(&install, dir.path());
         self.configure(dir.path());
 
-        let mut cluster = Cluster {
-            install,
-            password: self.password,
-            port: 0,
-            server: Mutex::new(None),
-            dir,
-        };
+        let mut cluster =
+            Cluster { install, password: self.password, port: 0, server: Mutex::new(None), dir };
         cluster.start_on_a_free_port();
         cluster
     }
@@ -91,9 +86,7 @@ impl ClusterBuilder {
     fn initdb(&self, install: &Install, dir: &Path) {
         let mut initdb = install.server("initdb");
         initdb.args(["--no-sync", "--encoding=UTF8", "--locale=C"]);
-        initdb
-            .args(["--username", SUPERUSER, "--pgdata"])
-            .arg(abandoned::data_dir(dir));
+        initdb.args(["--username", SUPERUSER, "--pgdata"]).arg(abandoned::data_dir(dir));
         match &self.password {
             None => initdb.arg("--auth=trust"),
             Some(password) => {
@@ -254,10 +247,7 @@ impl Cluster {
     /// Creates an empty database from `template0`.
     pub fn create_database(&self, name: &str) {
         let name = name.replace('"', "\"\"");
-        self.psql(
-            SUPERUSER,
-            &format!("CREATE DATABASE \"{name}\" TEMPLATE template0"),
-        );
+        self.psql(SUPERUSER, &format!("CREATE DATABASE \"{name}\" TEMPLATE template0"));
     }
 
     /// The names of all databases but the templates, sorted.
@@ -269,10 +259,8 @@ impl Cluster {
 
     /// What the server has logged so far.
     pub fn log(&self) -> String {
-        fs::read(self.log_path()).map_or_else(
-            |_| String::new(),
-            |bytes| String::from_utf8_lossy(&bytes).into_owned(),
-        )
+        fs::read(self.log_path())
+            .map_or_else(|_| String::new(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
 
     fn log_path(&self) -> PathBuf {
@@ -336,23 +324,14 @@ impl Cluster {
             }
             // Asked through the socket in our own directory, so that no other server can answer for ours.
             let mut ready = self.client("pg_isready", SUPERUSER);
-            if ready
-                .args(["--quiet", "-p"])
-                .arg(port.to_string())
-                .status()
-                .unwrap()
-                .success()
-            {
+            if ready.args(["--quiet", "-p"]).arg(port.to_string()).status().unwrap().success() {
                 *self.server.lock().unwrap() = Some(server);
                 return Ok(());
             }
             if started.elapsed() > START_TIMEOUT {
                 let _ = server.kill();
                 let _ = server.wait();
-                return Err(format!(
-                    "no answer within {START_TIMEOUT:?}; {}",
-                    self.log()
-                ));
+                return Err(format!("no answer within {START_TIMEOUT:?}; {}", self.log()));
             }
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -375,11 +354,10 @@ pub(crate) fn run(command: &mut Command, stdin: Option<&str>) -> Result<String, 
     if stdin.is_some() {
         command.stdin(Stdio::piped());
     }
-    let mut child = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|error| format!("{} cannot be run: {error}", command.get_program().display()))?;
+    let mut child =
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(|error| {
+            format!("{} cannot be run: {error}", command.get_program().display())
+        })?;
 
     let input = child.stdin.take();
     let output = std::thread::scope(|scope| {

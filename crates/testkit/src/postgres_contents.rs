@@ -46,8 +46,7 @@ impl Cluster {
     #[track_caller]
     pub fn tables_hash(&self, database: &str) -> BTreeMap<String, String> {
         let mut psql = self.client("psql", database);
-        psql.args(["-qAtX", "-v", "ON_ERROR_STOP=1"])
-            .env("PGOPTIONS", SAME_PRINT);
+        psql.args(["-qAtX", "-v", "ON_ERROR_STOP=1"]).env("PGOPTIONS", SAME_PRINT);
         let printed = postgres::run(&mut psql, Some(DIGESTS))
             .unwrap_or_else(|error| panic!("the contents of {database}: {error}"));
         printed
@@ -59,12 +58,15 @@ impl Cluster {
     }
 
     /// What `pg_dump` writes as plain SQL with these further arguments, made comparable: without what
-    /// changes from run to run (program versions, the token of `\restrict`), and with the rows of each table
-    /// sorted.
+    /// changes from run to run (program versions, the token of `\restrict`), with the rows of each table sorted,
+    /// and with values printed the same whatever the database's own settings.
     #[track_caller]
     pub fn pg_dump(&self, database: &str, args: &[&str]) -> String {
-        let dump = postgres::run(self.client("pg_dump", database).args(args), None)
-            .unwrap_or_else(|error| panic!("pg_dump of {database}: {error}"));
+        let dump = postgres::run(
+            self.client("pg_dump", database).args(args).env("PGOPTIONS", SAME_PRINT),
+            None,
+        )
+        .unwrap_or_else(|error| panic!("pg_dump of {database}: {error}"));
         comparable(&dump)
     }
 }
@@ -76,19 +78,9 @@ pub fn assert_same_contents(expected: &BTreeMap<String, String>, got: &BTreeMap<
     let differences: Vec<String> = names
         .into_iter()
         .filter(|name| expected.get(*name) != got.get(*name))
-        .map(|name| {
-            format!(
-                "{name}: expected {:?}, got {:?}",
-                expected.get(name),
-                got.get(name)
-            )
-        })
+        .map(|name| format!("{name}: expected {:?}, got {:?}", expected.get(name), got.get(name)))
         .collect();
-    assert!(
-        differences.is_empty(),
-        "contents differ:\n{}",
-        differences.join("\n")
-    );
+    assert!(differences.is_empty(), "contents differ:\n{}", differences.join("\n"));
 }
 
 /// Asserts that two dumps are the same, and shows where they first differ.
@@ -113,12 +105,7 @@ fn comparable(dump: &str) -> String {
     let mut kept = String::with_capacity(dump.len());
     let mut lines = dump.split_inclusive('\n');
     while let Some(line) = lines.next() {
-        let changes = [
-            "-- Dumped from ",
-            "-- Dumped by ",
-            "\\restrict ",
-            "\\unrestrict ",
-        ];
+        let changes = ["-- Dumped from ", "-- Dumped by ", "\\restrict ", "\\unrestrict "];
         if changes.iter().any(|start| line.starts_with(start)) {
             continue;
         }
@@ -141,9 +128,6 @@ mod tests {
     fn a_dump_is_compared_without_versions_tokens_and_row_order() {
         let dump = "-- Dumped from database version 15.18\n\\restrict abc\nSET a;\n\
                     COPY s.t (a) FROM stdin;\nb\na\n\\.\n\nSELECT 1;\n\\unrestrict abc\n";
-        assert_eq!(
-            comparable(dump),
-            "SET a;\nCOPY s.t (a) FROM stdin;\na\nb\n\\.\n\nSELECT 1;\n"
-        );
+        assert_eq!(comparable(dump), "SET a;\nCOPY s.t (a) FROM stdin;\na\nb\n\\.\n\nSELECT 1;\n");
     }
 }

@@ -45,10 +45,7 @@ impl Install {
                 command.env_remove(name);
             }
         }
-        command
-            .env("LC_ALL", "C")
-            .env("PGTZ", "UTC")
-            .stdin(Stdio::null());
+        command.env("LC_ALL", "C").env("PGTZ", "UTC").stdin(Stdio::null());
         command
     }
 
@@ -91,11 +88,7 @@ pub(crate) fn server_user() -> Option<(u32, u32)> {
             is_wanted.then_some((uid, gid))
         })
     };
-    Some(
-        find("postgres")
-            .or_else(|| find("nobody"))
-            .expect("a user `postgres` or `nobody`"),
-    )
+    Some(find("postgres").or_else(|| find("nobody")).expect("a user `postgres` or `nobody`"))
 }
 
 fn newest_packaged() -> Option<PathBuf> {
@@ -105,10 +98,7 @@ fn newest_packaged() -> Option<PathBuf> {
         .filter_map(|entry| {
             let version: u32 = entry.file_name().to_str()?.parse().ok()?;
             let bin_dir = entry.path().join("bin");
-            bin_dir
-                .join("initdb")
-                .exists()
-                .then_some((version, bin_dir))
+            bin_dir.join("initdb").exists().then_some((version, bin_dir))
         })
         .max()
         .map(|(_, bin_dir)| bin_dir)

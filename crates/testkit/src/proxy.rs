@@ -39,10 +39,7 @@ impl Proxy {
     pub fn to(server_port: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free TCP port");
         let port = listener.local_addr().unwrap().port();
-        let shared = Arc::new(Shared {
-            state: Mutex::default(),
-            changed: Condvar::new(),
-        });
+        let shared = Arc::new(Shared { state: Mutex::default(), changed: Condvar::new() });
         let accepting = Arc::clone(&shared);
         thread::spawn(move || accept(&listener, server_port, &accepting));
         Self { port, shared }

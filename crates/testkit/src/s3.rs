@@ -50,10 +50,7 @@ pub struct S3Server {
 impl S3Server {
     /// Starts a server on a free port of 127.0.0.1.
     pub fn start() -> Self {
-        let root = tempfile::Builder::new()
-            .prefix("strongroom-s3-")
-            .tempdir()
-            .unwrap();
+        let root = tempfile::Builder::new().prefix("strongroom-s3-").tempdir().unwrap();
         std::fs::create_dir(root.path().join(BUCKET)).unwrap();
 
         let mut builder = S3ServiceBuilder::new(FileSystem::new(root.path()).expect("an S3 root"));
@@ -84,13 +81,7 @@ impl S3Server {
             // Not waiting for requests that are stalled on purpose.
             runtime.shutdown_background();
         });
-        Self {
-            port,
-            record,
-            stop: Some(stop),
-            thread: Some(thread),
-            root,
-        }
+        Self { port, record, stop: Some(stop), thread: Some(thread), root }
     }
 
     /// The TCP port on 127.0.0.1, for a [`crate::Proxy`] in front.
@@ -170,10 +161,7 @@ impl S3Server {
 
     /// The number of requests answered with this method.
     pub fn requests(&self, method: &str) -> usize {
-        self.served()
-            .iter()
-            .filter(|served| served.method == method)
-            .count()
+        self.served().iter().filter(|served| served.method == method).count()
     }
 
     /// The bytes that GETs of objects whose key contains this text have been sent.
@@ -201,11 +189,7 @@ impl Drop for S3Server {
 fn collect_files(dir: &Path, found: &mut impl FnMut(&Path)) {
     for entry in std::fs::read_dir(dir).unwrap().flatten() {
         let path = entry.path();
-        if path.is_dir() {
-            collect_files(&path, found)
-        } else {
-            found(&path)
-        }
+        if path.is_dir() { collect_files(&path, found) } else { found(&path) }
     }
 }
 
@@ -289,10 +273,7 @@ impl Server {
 
 /// The key in a path-style request, `/bucket/key`, or nothing for one about the bucket.
 fn key_of(path: &str) -> String {
-    let (_, key) = path
-        .trim_start_matches('/')
-        .split_once('/')
-        .unwrap_or_default();
+    let (_, key) = path.trim_start_matches('/').split_once('/').unwrap_or_default();
     percent_decode(key)
 }
 
@@ -329,9 +310,7 @@ fn error(status: StatusCode) -> Response<Body> {
     );
     let mut response = Response::new(Body::from(xml));
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, "application/xml".parse().unwrap());
+    response.headers_mut().insert(CONTENT_TYPE, "application/xml".parse().unwrap());
     response
 }
 
@@ -350,10 +329,7 @@ impl http_body::Body for Recorded {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, StdError>>> {
-        if self
-            .cut_at
-            .is_some_and(|cut_at| self.sent.load(Ordering::Relaxed) >= cut_at)
-        {
+        if self.cut_at.is_some_and(|cut_at| self.sent.load(Ordering::Relaxed) >= cut_at) {
             return Poll::Ready(Some(Err("cut by the test".into())));
         }
         let frame = self.body.as_mut().poll_frame(context);

@@ -33,9 +33,7 @@ pub(crate) enum Answer {
 impl Fault {
     /// Answers with this status, such as 503 or 500, without doing anything.
     pub fn status(status: u16) -> Self {
-        Self::new(Answer::Status(
-            StatusCode::from_u16(status).expect("an HTTP status"),
-        ))
+        Self::new(Answer::Status(StatusCode::from_u16(status).expect("an HTTP status")))
     }
 
     /// Does not answer. A client that still waits when the server is healed is served.
@@ -49,13 +47,7 @@ impl Fault {
     }
 
     fn new(answer: Answer) -> Self {
-        Self {
-            answer,
-            skip: 0,
-            times: None,
-            method: None,
-            key_part: None,
-        }
+        Self { answer, skip: 0, times: None, method: None, key_part: None }
     }
 
     /// Lets so many matching requests pass first.
@@ -84,10 +76,7 @@ impl Fault {
 
     /// Whether this request is hit; counts it when it matches.
     fn hits(&mut self, method: &Method, key: &str) -> bool {
-        let matches = self
-            .method
-            .as_ref()
-            .is_none_or(|wanted| method == wanted.as_str())
+        let matches = self.method.as_ref().is_none_or(|wanted| method == wanted.as_str())
             && self.key_part.as_ref().is_none_or(|part| key.contains(part));
         if !matches {
             return false;
@@ -135,11 +124,7 @@ pub(crate) struct Record {
 
 impl Record {
     pub(crate) fn new() -> Self {
-        Self {
-            faults: Mutex::default(),
-            served: Mutex::default(),
-            healed: watch::Sender::new(0),
-        }
+        Self { faults: Mutex::default(), served: Mutex::default(), healed: watch::Sender::new(0) }
     }
 
     pub(crate) fn inject(&self, fault: Fault) {
@@ -154,9 +139,7 @@ impl Record {
     /// The answer of the first fault that hits this request.
     pub(crate) fn fault_for(&self, method: &Method, key: &str) -> Option<Answer> {
         let mut faults = self.faults.lock().unwrap();
-        faults
-            .iter_mut()
-            .find_map(|fault| fault.hits(method, key).then_some(fault.answer))
+        faults.iter_mut().find_map(|fault| fault.hits(method, key).then_some(fault.answer))
     }
 
     /// What to wait on to be woken by the next healing.
@@ -167,19 +150,15 @@ impl Record {
     /// Notes a request whose answer is about to be sent; what is sent of it is to be counted in the result.
     pub(crate) fn add(&self, served: Served) -> SentBytes {
         let sent = SentBytes::default();
-        self.served
-            .lock()
-            .unwrap()
-            .push((served, Arc::clone(&sent)));
+        self.served.lock().unwrap().push((served, Arc::clone(&sent)));
         sent
     }
 
     pub(crate) fn served(&self) -> Vec<Served> {
         let entries = self.served.lock().unwrap();
-        let with_bytes = entries.iter().map(|(served, sent)| Served {
-            bytes: sent.load(Ordering::Relaxed),
-            ..served.clone()
-        });
+        let with_bytes = entries
+            .iter()
+            .map(|(served, sent)| Served { bytes: sent.load(Ordering::Relaxed), ..served.clone() });
         with_bytes.collect()
     }
 

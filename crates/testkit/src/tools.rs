@@ -27,23 +27,13 @@ impl Strongroom {
         let mut command = Command::new(program.into());
         for (name, _) in std::env::vars_os() {
             let read_by_us = ["PG", "AWS_", "STRONGROOM_", "FAILPOINTS", "RUST_LOG"];
-            if read_by_us
-                .iter()
-                .any(|start| name.to_string_lossy().starts_with(start))
-            {
+            if read_by_us.iter().any(|start| name.to_string_lossy().starts_with(start)) {
                 command.env_remove(name);
             }
         }
         // No pass file or other settings from a home, and nothing that depends on the terminal.
-        command
-            .env("HOME", "/nonexistent")
-            .env("NO_COLOR", "1")
-            .env("COLUMNS", "120");
-        Self {
-            command,
-            stdin: None,
-            timeout: Duration::from_secs(180),
-        }
+        command.env("HOME", "/nonexistent").env("NO_COLOR", "1").env("COLUMNS", "120");
+        Self { command, stdin: None, timeout: Duration::from_secs(180) }
     }
 
     /// Adds an argument.
@@ -123,11 +113,7 @@ impl Strongroom {
     /// Starts the program and does not wait for it.
     #[track_caller]
     pub fn spawn(mut self) -> Running {
-        let input = if self.stdin.is_some() {
-            Stdio::piped()
-        } else {
-            Stdio::null()
-        };
+        let input = if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() };
         let mut child = self
             .command
             .stdin(input)

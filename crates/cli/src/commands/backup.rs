@@ -37,12 +37,7 @@ pub(crate) struct BackupArgs {
     from: Option<String>,
 
     /// The collection to put it into: file:///absolute/folder or s3://bucket/folder?AWS_REGION=...
-    #[arg(
-        long,
-        value_name = "COLLECTION",
-        env = "STRONGROOM_COLLECTION",
-        hide_env_values = true
-    )]
+    #[arg(long, value_name = "COLLECTION", env = "STRONGROOM_COLLECTION", hide_env_values = true)]
     into: String,
 
     /// Only this database; may be repeated
@@ -112,11 +107,7 @@ impl BackupArgs {
         let manifest = backup::run(&options, &store, &reporter.progress(), &cancel).await;
         let notes = reporter.finish();
         let taken = Taken::new(manifest?, notes, started, &store);
-        Ok(if json {
-            output::json(&taken)
-        } else {
-            taken.text()
-        })
+        Ok(if json { output::json(&taken) } else { taken.text() })
     }
 }
 
@@ -132,11 +123,7 @@ impl Taken {
             rows: manifest.rows,
             size_bytes: manifest.size_bytes,
             stored_bytes: manifest.stored_bytes,
-            databases: manifest
-                .databases
-                .into_iter()
-                .map(|database| database.name)
-                .collect(),
+            databases: manifest.databases.into_iter().map(|database| database.name).collect(),
             encrypted: manifest.key_id.is_some(),
             omissions: manifest.omissions,
             notes,

@@ -58,35 +58,19 @@ enum Line {
 impl BackupsArgs {
     pub(crate) async fn run(self, json: bool) -> Result<String> {
         let store = self.collection.open()?;
-        let lines: Vec<Line> = collection::list(&store)
-            .await?
-            .into_iter()
-            .map(Line::from)
-            .collect();
+        let lines: Vec<Line> =
+            collection::list(&store).await?.into_iter().map(Line::from).collect();
         if json {
             let shown = |line: &&Line| self.all || matches!(line, Line::Complete { .. });
-            return Ok(output::json(
-                &lines.iter().filter(shown).collect::<Vec<_>>(),
-            ));
+            return Ok(output::json(&lines.iter().filter(shown).collect::<Vec<_>>()));
         }
         if lines.is_empty() {
             return Ok(format!("collection {} holds no backups", store.shown()));
         }
-        let headings = [
-            "BACKUP",
-            "TYPE",
-            "DATA FROM (UTC)",
-            ">SIZE",
-            ">STORED",
-            "DATABASES",
-        ];
+        let headings = ["BACKUP", "TYPE", "DATA FROM (UTC)", ">SIZE", ">STORED", "DATABASES"];
         let table = output::table(&headings, lines.iter().map(Line::cells));
         let reasons: String = lines.iter().filter_map(Line::reason).collect();
-        Ok(if reasons.is_empty() {
-            table
-        } else {
-            format!("{table}\n{reasons}")
-        })
+        Ok(if reasons.is_empty() { table } else { format!("{table}\n{reasons}") })
     }
 }
 
@@ -104,11 +88,7 @@ impl From<Entry> for Line {
                 id,
                 data_from: id.time(),
                 // Nothing is wrong with a backup that a newer version of the program took.
-                status: if error.kind() == Kind::Unsupported {
-                    "unsupported"
-                } else {
-                    "damaged"
-                },
+                status: if error.kind() == Kind::Unsupported { "unsupported" } else { "damaged" },
                 error: error.message().to_owned(),
             },
         }
@@ -126,11 +106,7 @@ impl Line {
             size_bytes: manifest.size_bytes,
             stored_bytes: manifest.stored_bytes,
             rows: manifest.rows,
-            databases: manifest
-                .databases
-                .into_iter()
-                .map(|database| database.name)
-                .collect(),
+            databases: manifest.databases.into_iter().map(|database| database.name).collect(),
             encrypted: manifest.key_id.is_some(),
             status: "complete",
         }
@@ -138,28 +114,17 @@ impl Line {
 
     fn cells(&self) -> Vec<String> {
         match self {
-            Line::Complete {
-                id,
-                kind,
-                data_from,
-                size_bytes,
-                stored_bytes,
-                databases,
-                ..
-            } => vec![
-                id.to_string(),
-                (*kind).to_owned(),
-                output::time_in_utc(*data_from),
-                output::size(*size_bytes),
-                output::size(*stored_bytes),
-                output::names(databases, NAMES_WIDTH),
-            ],
-            Line::Unusable {
-                id,
-                data_from,
-                status,
-                ..
-            } => vec![
+            Line::Complete { id, kind, data_from, size_bytes, stored_bytes, databases, .. } => {
+                vec![
+                    id.to_string(),
+                    (*kind).to_owned(),
+                    output::time_in_utc(*data_from),
+                    output::size(*size_bytes),
+                    output::size(*stored_bytes),
+                    output::names(databases, NAMES_WIDTH),
+                ]
+            }
+            Line::Unusable { id, data_from, status, .. } => vec![
                 id.to_string(),
                 (*status).to_owned(),
                 output::time_in_utc(*data_from),
@@ -173,9 +138,9 @@ impl Line {
     fn reason(&self) -> Option<String> {
         match self {
             Line::Complete { .. } => None,
-            Line::Unusable {
-                id, status, error, ..
-            } => Some(format!("{id} is {status}: {error}\n")),
+            Line::Unusable { id, status, error, .. } => {
+                Some(format!("{id} is {status}: {error}\n"))
+            }
         }
     }
 }

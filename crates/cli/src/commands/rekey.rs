@@ -48,10 +48,7 @@ impl RekeyArgs {
         let rekeyed = collection::rotate_keys(&store, &old, &new).await?;
         let collection = store.shown();
         Ok(if json {
-            output::json(&Rekeyed {
-                collection,
-                rekeyed,
-            })
+            output::json(&Rekeyed { collection, rekeyed })
         } else {
             let backups = output::counted(rekeyed, "backup");
             format!(

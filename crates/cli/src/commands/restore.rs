@@ -37,20 +37,11 @@ impl RestoreArgs {
                     )
                     .hint("add --yes if that is what you want; --plan shows what would be done"));
                 }
-                run(
-                    args.common,
-                    RestoreTarget::Cluster,
-                    SkipMissing::default(),
-                    asks,
-                    json,
-                )
-                .await
+                run(args.common, RestoreTarget::Cluster, SkipMissing::default(), asks, json).await
             }
             What::Database(args) => {
-                let target = RestoreTarget::Databases {
-                    names: args.names,
-                    restore_to: args.restore_to,
-                };
+                let target =
+                    RestoreTarget::Databases { names: args.names, restore_to: args.restore_to };
                 run(args.common, target, args.skip_missing.into(), false, json).await
             }
             What::Table(args) => {
@@ -88,23 +79,14 @@ async fn run(
     let store = common.collection.open()?;
     let secret = common.key.secret()?;
     let backup = Backup::open(&store, &common.from, secret.as_ref()).await?;
-    let options = RestoreOptions {
-        target,
-        to,
-        skip_missing,
-        workers: common.workers.count(),
-    };
+    let options = RestoreOptions { target, to, skip_missing, workers: common.workers.count() };
     let reporter = Reporter::new(json);
     let progress = reporter.progress();
     let plan = restore::plan(&backup, &options, &progress).await;
     reporter.finish();
     let plan = plan?;
     if common.plan {
-        return Ok(if json {
-            output::json(&plan)
-        } else {
-            plan::text(&plan)
-        });
+        return Ok(if json { output::json(&plan) } else { plan::text(&plan) });
     }
     // The error of a refused plan tells its first obstacle itself.
     let obstacles = plan.conflicts.len() + plan.missing.len();
@@ -122,16 +104,9 @@ async fn run(
     if json {
         output::add_missing(&mut restored.notes, notes);
     }
-    let report = Report {
-        backup: backup.manifest.id,
-        restored,
-        seconds: output::seconds_since(started),
-    };
-    Ok(if json {
-        output::json(&report)
-    } else {
-        report.text()
-    })
+    let report =
+        Report { backup: backup.manifest.id, restored, seconds: output::seconds_since(started) };
+    Ok(if json { output::json(&report) } else { report.text() })
 }
 
 /// Has the person type the server's name, which a hand on the wrong terminal does not.
@@ -145,10 +120,7 @@ fn confirm(server: &Server) -> Result<()> {
     if read.is_ok() && typed.trim() == word {
         return Ok(());
     }
-    Err(Error::new(
-        Kind::Cancelled,
-        "the restore was not confirmed; nothing was changed",
-    ))
+    Err(Error::new(Kind::Cancelled, "the restore was not confirmed; nothing was changed"))
 }
 
 impl Report {
@@ -160,10 +132,7 @@ impl Report {
             ("tables", count(restored.tables)),
             ("rows", count(restored.rows)),
             ("size", output::size(restored.size_bytes)),
-            (
-                "read",
-                format!("{} from the collection", output::size(restored.bytes_read)),
-            ),
+            ("read", format!("{} from the collection", output::size(restored.bytes_read))),
             (
                 "took",
                 format!(

@@ -95,17 +95,10 @@ impl ShowArgs {
         let backup = Backup::open(&store, &self.backup, secret.as_ref()).await?;
         let databases = match self.databases.as_slice() {
             [] => backup.contents.databases.iter().collect(),
-            names => names
-                .iter()
-                .map(|name| backup.database(name))
-                .collect::<Result<Vec<_>>>()?,
+            names => names.iter().map(|name| backup.database(name)).collect::<Result<Vec<_>>>()?,
         };
         let shown = Shown::new(&backup, &databases);
-        Ok(if json {
-            output::json(&shown)
-        } else {
-            shown.text()
-        })
+        Ok(if json { output::json(&shown) } else { shown.text() })
     }
 }
 
@@ -128,27 +121,16 @@ impl<'a> Shown<'a> {
             key_id: manifest.key_id.as_deref(),
             written_by: &manifest.written_by,
             omissions: &manifest.omissions,
-            databases: databases
-                .iter()
-                .map(|database| ShownDatabase::new(database))
-                .collect(),
+            databases: databases.iter().map(|database| ShownDatabase::new(database)).collect(),
             summaries: &manifest.databases,
-            roles: backup
-                .contents
-                .roles
-                .iter()
-                .map(|role| role.name.as_str())
-                .collect(),
+            roles: backup.contents.roles.iter().map(|role| role.name.as_str()).collect(),
             collection: backup.store.shown(),
         }
     }
 
     fn text(&self) -> String {
         let names: Vec<String> = self.summaries.iter().map(|d| d.name.clone()).collect();
-        let took = self
-            .finished_at
-            .duration_since(self.data_from)
-            .as_secs_f64();
+        let took = self.finished_at.duration_since(self.data_from).as_secs_f64();
         let mut stored = output::size(self.stored_bytes);
         if let Some(ratio) = output::ratio(self.size_bytes, self.stored_bytes) {
             stored.push_str(&format!(" ({ratio})"));
@@ -156,56 +138,28 @@ impl<'a> Shown<'a> {
         let mut text = facts(&[
             ("backup", self.id.to_string()),
             ("type", self.kind.to_owned()),
-            (
-                "builds on",
-                self.parent
-                    .map(|parent| parent.to_string())
-                    .unwrap_or_default(),
-            ),
+            ("builds on", self.parent.map(|parent| parent.to_string()).unwrap_or_default()),
             ("holds", holds(self.targets, &names)),
             ("data from", output::time(self.data_from)),
             (
                 "finished",
-                format!(
-                    "{} (after {})",
-                    output::time(self.finished_at),
-                    output::seconds(took)
-                ),
+                format!("{} (after {})", output::time(self.finished_at), output::seconds(took)),
             ),
             ("server", format!("PostgreSQL {}", self.source.version)),
-            (
-                "size",
-                format!(
-                    "{} in {}",
-                    output::size(self.size_bytes),
-                    counted(self.rows, "row")
-                ),
-            ),
+            ("size", format!("{} in {}", output::size(self.size_bytes), counted(self.rows, "row"))),
             ("stored", stored),
-            (
-                "encrypted",
-                self.key_id
-                    .map_or("no".to_owned(), |key| format!("yes (key {key})")),
-            ),
+            ("encrypted", self.key_id.map_or("no".to_owned(), |key| format!("yes (key {key})"))),
             ("written by", self.written_by.to_owned()),
             ("databases", self.databases_counted()),
             (
                 "roles",
-                if self.roles.is_empty() {
-                    String::new()
-                } else {
-                    count(self.roles.len() as u64)
-                },
+                if self.roles.is_empty() { String::new() } else { count(self.roles.len() as u64) },
             ),
         ]);
         for omission in self.omissions {
             text.push_str(&omitted(omission));
         }
-        for database in self
-            .databases
-            .iter()
-            .filter(|database| !database.tables.is_empty())
-        {
+        for database in self.databases.iter().filter(|database| !database.tables.is_empty()) {
             text.push('\n');
             text.push_str(&database.text());
         }
@@ -213,11 +167,7 @@ impl<'a> Shown<'a> {
     }
 
     fn databases_counted(&self) -> String {
-        let empty = self
-            .summaries
-            .iter()
-            .filter(|database| database.tables == 0)
-            .count();
+        let empty = self.summaries.iter().filter(|database| database.tables == 0).count();
         let all = count(self.summaries.len() as u64);
         match empty {
             0 => all,
@@ -311,10 +261,7 @@ pub(super) fn holds(targets: &Targets, databases: &[String]) -> String {
 
 /// A line about something that a backup does not hold.
 pub(super) fn omitted(omission: &Omission) -> String {
-    let line = format!(
-        "note: {} is not in it: {}",
-        omission.object, omission.reason
-    );
+    let line = format!("note: {} is not in it: {}", omission.object, omission.reason);
     format!("{}\n", output::one_line(&line))
 }
 

@@ -75,11 +75,7 @@ impl VerifyArgs {
             verified,
             seconds: output::seconds_since(started),
         };
-        Ok(if json {
-            output::json(&report)
-        } else {
-            report.text()
-        })
+        Ok(if json { output::json(&report) } else { report.text() })
     }
 }
 

@@ -209,25 +209,32 @@ async fn swap(
         .map(|database| database.name.clone())
         .chain(staged.iter().map(|(hidden, _)| hidden.clone()))
         .collect();
+    // Stopped once everything is renamed: its query must not run on into the new databases, and
+    // end there whoever comes first, our own clean-up included.
+    let renamed = CancellationToken::new();
     let evict = async {
-        loop {
+        while !renamed.is_cancelled() {
             let sql = "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity \
                        WHERE datname = ANY ($1)";
             // A failure here shows as the failure of the rename that waits for it.
             let _ = helper.query(sql, &[&names]).await;
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            let pause = std::time::Duration::from_millis(50);
+            let _ = tokio::time::timeout(pause, renamed.cancelled()).await;
         }
     };
     let rename = async {
-        session.batch_execute(&script).await?;
+        let done = session.batch_execute(&script).await;
+        renamed.cancel();
+        done
+    };
+    let swap = async {
+        let (done, ()) = tokio::join!(rename, evict);
+        done?;
         failpoint::pass("restore.during-publish")?;
         session.batch_execute("COMMIT").await?;
         Ok::<(), Error>(())
     };
-    tokio::select! {
-        swapped = rename => swapped.map_err(|error| error.context("exchanging the databases")),
-        () = evict => Ok(()),
-    }
+    swap.await.map_err(|error| error.context("exchanging the databases"))
 }
 
 /// Brings a role, which exists by now, to where the backup has it. Our `own` role keeps what lets

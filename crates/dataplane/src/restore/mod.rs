@@ -146,6 +146,13 @@ pub(crate) fn roles_needed(entries: &[crate::postgres::archive::Entry]) -> Vec<S
     schema::roles_needed(entries.iter()).into_keys().collect()
 }
 
+/// The partitions whose rows are loaded through another relation, and that one's name.
+pub(crate) fn loaded_through(
+    entries: &[crate::postgres::archive::Entry],
+) -> std::collections::HashMap<(String, String), (String, String)> {
+    selection::loaded_through(entries.iter())
+}
+
 /// Refuses options that contradict each other.
 fn check(options: &RestoreOptions) -> Result<()> {
     let usage = |message: &str| Err(Error::new(Kind::Usage, message));

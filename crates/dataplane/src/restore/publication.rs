@@ -69,7 +69,10 @@ pub(super) async fn publish(
                 free_name(name, old, new.as_deref(), &target, &taken)
             }
         };
-        taken.insert((target.clone(), new.clone()));
+        // Routines take no name away from relations and types.
+        if arguments.is_empty() {
+            taken.insert((target.clone(), new.clone()));
+        }
         if new != *name {
             let full = qualified(hidden_schema, name);
             script.push_str(&format!("ALTER {kind} {full} RENAME TO {};\n", ident(&new)));
@@ -175,16 +178,14 @@ async fn staged_in(client: &Client, schema: &str) -> Result<Vec<Staged>> {
              FROM pg_catalog.pg_type t \
              JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace AND n.nspname = $1 \
              LEFT JOIN pg_catalog.pg_class r ON r.oid = t.typrelid \
-             WHERE t.typtype IN ('b', 'c', 'd', 'e', 'r') AND t.typelem = 0 \
+             WHERE t.typtype IN ('b', 'c', 'd', 'e', 'r', 'm') \
                    AND (t.typrelid = 0 OR r.relkind = 'c') \
+                   AND NOT EXISTS (SELECT FROM pg_catalog.pg_type e WHERE e.typarray = t.oid) \
              UNION ALL \
              SELECT 'ROUTINE', p.proname::text, \
                     '(' || pg_catalog.pg_get_function_identity_arguments(p.oid) || ')', false, NULL, 1 \
              FROM pg_catalog.pg_proc p \
              JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace AND n.nspname = $1 \
-             WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_depend d \
-                               WHERE d.objid = p.oid AND d.classid = 'pg_catalog.pg_proc'::regclass \
-                                     AND d.deptype = 'i') \
              UNION ALL \
              SELECT 'COLLATION', c.collname::text, '', false, NULL, 1 \
              FROM pg_catalog.pg_collation c \

@@ -84,6 +84,10 @@ impl Resolver<'_, '_> {
                 }
                 "CONSTRAINT" | "INDEX" | "SCHEMA" => {}
                 "EXTENSION" if self.target.is_some() => self.extension(entry, needer).await?,
+                // Of a restored table's rows, which the target's namesake does not take.
+                _ if self.takes_rows_of(entry, selection) => {
+                    self.chosen.insert(*id);
+                }
                 _ if selection::is_movable(entry) => self.movable(entry).await?,
                 // In a new database everything has to be made; an existing one is asked when the
                 // dependent object is created.
@@ -210,6 +214,19 @@ impl Resolver<'_, '_> {
             self.missing("extension", &entry.tag, &needer.described(), None, vec![create]);
         }
         Ok(())
+    }
+
+    /// Whether a function has the row of a restored relation as an argument.
+    fn takes_rows_of(&self, entry: &Entry, selection: &Selection) -> bool {
+        if entry.kind != "FUNCTION" {
+            return false;
+        }
+        let head = entry.definition.split(" RETURNS ").next().unwrap_or_default();
+        let mut types = selection::qualified_names(head).into_iter().skip(1);
+        types.any(|(schema, name)| {
+            let relation = self.definitions.relation(&schema, &name);
+            relation.is_some_and(|relation| selection.relations.contains(&relation.id))
+        })
     }
 
     /// A type or function: used if the target has it, created if not.

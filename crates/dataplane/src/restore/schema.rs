@@ -6,7 +6,7 @@
 //! the object. Indexes and constraints, which read whole tables, are built in parallel
 //! ([`build`]).
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Mutex;
 
 use tokio::sync::Notify;
@@ -144,6 +144,24 @@ fn roles_in(entry: &Entry) -> HashSet<String> {
     }
     found.remove("public");
     found
+}
+
+/// The roles in whose name something happens when the entries are created: owners, as whom
+/// materialized views are filled, and those who granted privileges.
+pub(super) fn acting_roles<'a>(entries: impl Iterator<Item = &'a Entry>) -> BTreeSet<String> {
+    let mut roles = BTreeSet::new();
+    for entry in entries {
+        roles.extend(entry.owner.clone());
+        if entry.kind == "ACL" && entry.definition.contains("SET SESSION AUTHORIZATION ") {
+            let tokens = sql::tokens(&entry.definition);
+            let named = tokens.windows(3).filter_map(|run| match run {
+                [Token::Word("AUTHORIZATION"), _, Token::Quoted(name)] => Some(sql::unquoted(name)),
+                _ => None,
+            });
+            roles.extend(named);
+        }
+    }
+    roles
 }
 
 /// Every role that the entries need, with the first object that needs it.

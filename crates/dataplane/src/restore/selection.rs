@@ -240,17 +240,19 @@ pub(super) fn name_of(entry: &Entry) -> Name {
     (entry.schema.clone().unwrap_or_default(), name)
 }
 
-/// The indexes among these entries, also those of constraints: statements on them name no table.
-pub(super) fn index_names<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<Name> {
-    let index = |entry: &Entry| {
-        let name = match entry.kind.as_str() {
-            "INDEX" => entry.tag.clone(),
-            "CONSTRAINT" => constraint_name(&entry.definition)?,
-            _ => return None,
-        };
-        Some((entry.schema.clone()?, name))
+/// What these entries create under names besides their own: indexes, which statements name without
+/// their table, those of constraints too, and the multiranges of ranges.
+pub(super) fn further_names<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<Name> {
+    let further = |entry: &Entry| match entry.kind.as_str() {
+        "INDEX" => Some((entry.schema.clone()?, entry.tag.clone())),
+        "CONSTRAINT" => Some((entry.schema.clone()?, constraint_name(&entry.definition)?)),
+        "TYPE" => {
+            let at = entry.definition.find("multirange_type_name = ")?;
+            qualified_names(&entry.definition[at..]).into_iter().next()
+        }
+        _ => None,
     };
-    entries.filter_map(index).collect()
+    entries.filter_map(further).collect()
 }
 
 /// The name in `ALTER TABLE ... ADD CONSTRAINT name ...`.

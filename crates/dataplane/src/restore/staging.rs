@@ -70,7 +70,13 @@ impl Staging {
         progress.step("removing what was staged");
         // The keeper may be what broke: a new session does the cleaning.
         drop(self.keeper);
-        if let Err(error) = remove(&self.server, &self.run).await {
+        let mut removed = remove(&self.server, &self.run).await;
+        if removed.as_ref().is_err_and(|error| error.kind() == Kind::Unreachable) {
+            // What ended the restore's connections may have ended this one too.
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            removed = remove(&self.server, &self.run).await;
+        }
+        if let Err(error) = removed {
             progress.note(format!(
                 "staging remains could not be removed: {error}; the next restore into this server \
                  removes them (names begin with {STAGING}{})",
@@ -174,6 +180,7 @@ async fn remove(server: &Server, run: &str) -> Result<()> {
         // A template, or one that takes no connections, was staged with its properties.
         let quoted = ident(&name);
         client.batch_execute(&format!("ALTER DATABASE {quoted} WITH IS_TEMPLATE false")).await?;
+        drop_subscriptions(server, &name).await?;
         client.batch_execute(&format!("DROP DATABASE {quoted} WITH (FORCE)")).await?;
     }
     for database in connectable(&client).await? {
@@ -190,6 +197,26 @@ async fn remove(server: &Server, run: &str) -> Result<()> {
     for row in client.query(sql, &[&format!("{ROLE_MARK}{run}")]).await? {
         let name: String = row.get(0);
         client.batch_execute(&format!("DROP ROLE {}", ident(&name))).await?;
+    }
+    Ok(())
+}
+
+/// A database with subscriptions can not be dropped. Their slots at the publishers stay: they may
+/// be in use by the database that took this one's place.
+async fn drop_subscriptions(server: &Server, database: &str) -> Result<()> {
+    let inside = match Client::connect(server, database, "strongroom restore").await {
+        Ok(inside) => inside,
+        // It takes no connections, by a property of its own; dropping it will tell.
+        Err(_) => return Ok(()),
+    };
+    let sql = "SELECT s.subname::text FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid \
+               WHERE d.datname = current_database()";
+    for row in inside.query(sql, &[]).await? {
+        let name = ident(&row.get::<_, String>(0));
+        for change in ["DISABLE", "SET (slot_name = NONE)"] {
+            inside.batch_execute(&format!("ALTER SUBSCRIPTION {name} {change}")).await?;
+        }
+        inside.batch_execute(&format!("DROP SUBSCRIPTION {name}")).await?;
     }
     Ok(())
 }

@@ -11,7 +11,7 @@
 //! Where the target database does not exist, it is staged like a restored database and renamed at
 //! the end.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use strongroom_format::contents::{Database, Table};
 
@@ -165,7 +165,7 @@ async fn prepare<'a>(backup: &'a Backup, options: &RestoreOptions) -> Result<Pre
                 || entry.kind == "STATISTICS"
         })
         .map(selection::name_of)
-        .chain(selection::index_names(archive.entries.iter().filter(|e| chosen.contains(&e.id))))
+        .chain(selection::further_names(archive.entries.iter().filter(|e| chosen.contains(&e.id))))
         .collect();
     let used: Vec<Entry> =
         archive.entries.iter().filter(|entry| chosen.contains(&entry.id)).cloned().collect();
@@ -235,6 +235,9 @@ impl Prepared<'_> {
         let database = hidden_database.as_ref().unwrap_or(&request.into_db);
         let client = schema::session(&job.options.to, database, &job.staging.worker()).await?;
         let hidden = hide_schemas(job.staging, &client, &moved).await?;
+        let mut acting = schema::acting_roles(chosen.iter());
+        acting.retain(|role| !rendering.missing_roles.contains(role));
+        admit(&client, &hidden, &acting).await?;
         failpoint::pass("restore.after-staging")?;
         for name in &moved {
             rendering.moves.insert(name.clone(), hidden[&name.0].clone());
@@ -357,6 +360,22 @@ async fn hide_schemas(
         hidden.insert(schema.clone(), name);
     }
     Ok(hidden)
+}
+
+/// Lets these roles act in the hidden schemas, as they could in the real ones.
+async fn admit(
+    client: &Client,
+    hidden: &HashMap<String, String>,
+    roles: &BTreeSet<String>,
+) -> Result<()> {
+    for schema in hidden.values() {
+        let schema = ident(schema);
+        let grants = roles
+            .iter()
+            .map(|role| format!("GRANT USAGE, CREATE ON SCHEMA {schema} TO {};\n", ident(role)));
+        client.batch_execute(&grants.collect::<String>()).await?;
+    }
+    Ok(())
 }
 
 /// The schemas that definitions name although nothing is moved from them, in a new database.

@@ -8,67 +8,43 @@ use strongroom_testkit::Cluster;
 fn a_cluster_answers_by_tcp_and_by_socket() {
     let cluster = Cluster::start();
     cluster.create_database("odd \"name\" %");
-    cluster.psql(
-        "odd \"name\" %",
-        "CREATE TABLE t (a int); INSERT INTO t VALUES (1), (2)",
-    );
+    cluster.psql("odd \"name\" %", "CREATE TABLE t (a int); INSERT INTO t VALUES (1), (2)");
 
-    for url in [
-        cluster.url("odd \"name\" %"),
-        cluster.socket_url("odd \"name\" %"),
-    ] {
+    for url in [cluster.url("odd \"name\" %"), cluster.socket_url("odd \"name\" %")] {
         let mut psql = Command::new(cluster.bin_dir().join("psql"));
-        let output = psql
-            .args(["-AtX", &url, "-c", "SELECT sum(a) FROM t"])
-            .output()
-            .unwrap();
+        let output = psql.args(["-AtX", &url, "-c", "SELECT sum(a) FROM t"]).output().unwrap();
         assert_eq!(String::from_utf8_lossy(&output.stdout), "3\n", "{url}");
     }
     assert_eq!(cluster.databases(), ["odd \"name\" %", "postgres"]);
     assert_eq!(
         cluster.psql(
-            "postgres",
-            "SHOW server_encoding; SHOW lc_collate; SHOW fsync"
+            "template1",
+            "SHOW server_encoding; SHOW fsync; SELECT datcollate FROM pg_database WHERE datname = current_database()"
         ),
-        "UTF8\nC\noff"
+        "UTF8\noff\nC"
     );
 }
 
 #[test]
 fn an_error_in_sql_is_told() {
     let cluster = Cluster::start();
-    let error = cluster
-        .try_psql("postgres", "SELECT 1; SELECT nonsense; SELECT 2")
-        .unwrap_err();
-    assert!(
-        error.contains("column \"nonsense\" does not exist"),
-        "{error}"
-    );
+    let error = cluster.try_psql("postgres", "SELECT 1; SELECT nonsense; SELECT 2").unwrap_err();
+    assert!(error.contains("column \"nonsense\" does not exist"), "{error}");
 }
 
 #[test]
 fn a_password_is_really_asked_for() {
-    let cluster = Cluster::builder()
-        .password("s3cret /@")
-        .setting("work_mem = '3MB'")
-        .start();
+    let cluster = Cluster::builder().password("s3cret /@").setting("work_mem = '3MB'").start();
     assert_eq!(cluster.psql("postgres", "SHOW work_mem"), "3MB");
 
     let connect = |url: String| {
         let mut psql = Command::new(cluster.bin_dir().join("psql"));
-        let output = psql
-            .args(["-wAtX", &url, "-c", "SELECT 1"])
-            .output()
-            .unwrap();
+        let output = psql.args(["-wAtX", &url, "-c", "SELECT 1"]).output().unwrap();
         output.status.success()
     };
     assert!(connect(cluster.url("postgres")));
     assert!(!connect(cluster.user_url("postgres", None, "postgres")));
-    assert!(!connect(cluster.user_url(
-        "postgres",
-        Some("wrong"),
-        "postgres"
-    )));
+    assert!(!connect(cluster.user_url("postgres", Some("wrong"), "postgres")));
 }
 
 #[test]
@@ -182,6 +158,5 @@ fn server_pid(cluster: &Cluster) -> String {
 /// Whether a process lives; one that has ended and was not yet asked for its exit code does not.
 fn is_running(pid: &str) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ")
-        .is_some_and(|(_, rest)| !rest.starts_with('Z'))
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }

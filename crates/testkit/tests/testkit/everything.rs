@@ -13,27 +13,14 @@ fn everything_is_carried_over_by_pg_dump_and_pg_restore() {
     let target = Cluster::start();
     let dir = tempfile::tempdir().unwrap();
     let (globals, dump) = (dir.path().join("globals.sql"), dir.path().join("dump"));
-    run(source
-        .client("pg_dumpall", "postgres")
-        .arg("--globals-only")
-        .arg("-f")
-        .arg(&globals));
-    run(source
-        .client("pg_dump", "everything")
-        .args(["-Fc", "-Z0"])
-        .arg("-f")
-        .arg(&dump));
+    run(source.client("pg_dumpall", "postgres").arg("--globals-only").arg("-f").arg(&globals));
+    run(source.client("pg_dump", "everything").args(["-Fc", "-Z0"]).arg("-f").arg(&dump));
     // Not stopping at errors, as the superuser exists already.
     run(target.client("psql", "postgres").arg("-qf").arg(&globals));
     let mut restore = target.client("pg_restore", "postgres");
-    run(restore
-        .args(["--create", "--exit-on-error", "-d", "postgres"])
-        .arg(&dump));
+    run(restore.args(["--create", "--exit-on-error", "-d", "postgres"]).arg(&dump));
 
-    assert_same_contents(
-        &source.tables_hash("everything"),
-        &target.tables_hash("everything"),
-    );
+    assert_same_contents(&source.tables_hash("everything"), &target.tables_hash("everything"));
     assert_same_dump(
         &source.pg_dump("everything", &["--create"]),
         &target.pg_dump("everything", &["--create"]),
@@ -65,9 +52,5 @@ fn rows_hashed_by_an_enum_move_between_partitions() {
 
 fn run(command: &mut Command) {
     let output = command.output().unwrap();
-    assert!(
-        output.status.success(),
-        "{command:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }

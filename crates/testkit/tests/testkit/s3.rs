@@ -16,14 +16,9 @@ fn store(server: &S3Server, secret: &str, retries: usize) -> AmazonS3 {
         .with_access_key_id(server.keys().0)
         .with_secret_access_key(secret)
         .with_client_options(
-            ClientOptions::new()
-                .with_allow_http(true)
-                .with_timeout(Duration::from_millis(500)),
+            ClientOptions::new().with_allow_http(true).with_timeout(Duration::from_millis(500)),
         )
-        .with_retry(RetryConfig {
-            max_retries: retries,
-            ..RetryConfig::default()
-        })
+        .with_retry(RetryConfig { max_retries: retries, ..RetryConfig::default() })
         .build()
         .unwrap()
 }
@@ -33,10 +28,7 @@ fn good_store(server: &S3Server) -> AmazonS3 {
 }
 
 async fn put(store: &AmazonS3, key: &str, text: &'static str) -> object_store::Result<()> {
-    store
-        .put(&Path::from(key), PutPayload::from_static(text.as_bytes()))
-        .await
-        .map(drop)
+    store.put(&Path::from(key), PutPayload::from_static(text.as_bytes())).await.map(drop)
 }
 
 async fn get(store: &AmazonS3, key: &str) -> object_store::Result<String> {
@@ -52,25 +44,16 @@ async fn objects_are_written_listed_read_in_part_and_deleted() {
     put(&store, "a/two", "").await.unwrap();
     assert_eq!(server.keys_of_objects(), ["a/b c/one.txt", "a/two"]);
 
-    let part = store
-        .get_range(&Path::from("a/b c/one.txt"), 2..5)
-        .await
-        .unwrap();
+    let part = store.get_range(&Path::from("a/b c/one.txt"), 2..5).await.unwrap();
     assert_eq!(part.as_ref(), b"234");
     assert_eq!((server.bytes_read("one"), server.bytes_read("two")), (3, 0));
 
-    let listed = store
-        .list_with_delimiter(Some(&Path::from("a")))
-        .await
-        .unwrap();
+    let listed = store.list_with_delimiter(Some(&Path::from("a"))).await.unwrap();
     assert_eq!(listed.objects.len(), 1);
     assert_eq!(listed.common_prefixes, [Path::from("a/b c")]);
 
     store.delete(&Path::from("a/two")).await.unwrap();
-    assert!(matches!(
-        get(&store, "a/two").await,
-        Err(Error::NotFound { .. })
-    ));
+    assert!(matches!(get(&store, "a/two").await, Err(Error::NotFound { .. })));
 }
 
 #[tokio::test]
@@ -84,11 +67,7 @@ async fn a_multipart_upload_appears_whole_or_not_at_all() {
     assert!(server.keys_of_objects().is_empty());
     upload.finish().await.unwrap();
     assert_eq!(store.head(&path).await.unwrap().size, 11 << 20);
-    let parts = server
-        .served()
-        .iter()
-        .filter(|served| served.query.contains("partNumber"))
-        .count();
+    let parts = server.served().iter().filter(|served| served.query.contains("partNumber")).count();
     assert_eq!(parts, 3);
 }
 
@@ -101,18 +80,14 @@ async fn one_of_many_writers_of_an_absent_object_wins() {
     let results = futures::future::join_all(writers).await;
     assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
     assert!(
-        results
-            .iter()
-            .all(|result| matches!(result, Ok(_) | Err(Error::AlreadyExists { .. })))
+        results.iter().all(|result| matches!(result, Ok(_) | Err(Error::AlreadyExists { .. })))
     );
 }
 
 #[tokio::test]
 async fn a_wrong_secret_is_refused() {
     let server = S3Server::start();
-    let error = put(&store(&server, "wrong", 0), "a", "b")
-        .await
-        .unwrap_err();
+    let error = put(&store(&server, "wrong", 0), "a", "b").await.unwrap_err();
     assert!(matches!(error, Error::PermissionDenied { .. }), "{error:?}");
     assert!(server.keys_of_objects().is_empty());
 }
@@ -140,9 +115,7 @@ async fn faults_hit_the_requests_they_were_made_for() {
 async fn a_retrying_client_gets_over_a_fault_that_ends() {
     let server = S3Server::start();
     server.inject(Fault::status(503).next(2));
-    put(&store(&server, server.keys().1, 3), "a", "b")
-        .await
-        .unwrap();
+    put(&store(&server, server.keys().1, 3), "a", "b").await.unwrap();
     let statuses: Vec<u16> = server.served().iter().map(|served| served.status).collect();
     assert_eq!(statuses, [503, 503, 200]);
 }

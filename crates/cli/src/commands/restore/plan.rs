@@ -48,25 +48,13 @@ fn creations(plan: &Plan) -> Vec<String> {
     }
     let mut lines = Vec::new();
     for kind in kinds {
-        let of_kind: Vec<_> = plan
-            .creates
-            .iter()
-            .filter(|creation| creation.kind == kind)
-            .collect();
+        let of_kind: Vec<_> =
+            plan.creates.iter().filter(|creation| creation.kind == kind).collect();
         for creation in of_kind.iter().take(SHOWN_OF_A_KIND) {
-            let from = creation
-                .from
-                .as_ref()
-                .map(|from| format!(" from {from}"))
-                .unwrap_or_default();
-            let rows = creation
-                .rows
-                .map(|rows| format!(" ({})", counted(rows, "row")));
-            lines.push(format!(
-                "{kind} {}{from}{}",
-                creation.name,
-                rows.unwrap_or_default()
-            ));
+            let from =
+                creation.from.as_ref().map(|from| format!(" from {from}")).unwrap_or_default();
+            let rows = creation.rows.map(|rows| format!(" ({})", counted(rows, "row")));
+            lines.push(format!("{kind} {}{from}{}", creation.name, rows.unwrap_or_default()));
         }
         if of_kind.len() > SHOWN_OF_A_KIND {
             let more = count((of_kind.len() - SHOWN_OF_A_KIND) as u64);
@@ -78,11 +66,7 @@ fn creations(plan: &Plan) -> Vec<String> {
 
 fn ways_out(resolutions: &[String]) -> String {
     let line = |(at, resolution): (usize, &String)| {
-        let start = if at == 0 {
-            "    way out: "
-        } else {
-            "    or:      "
-        };
+        let start = if at == 0 { "    way out: " } else { "    or:      " };
         format!("{start}{resolution}\n")
     };
     resolutions.iter().enumerate().map(line).collect()
@@ -157,15 +141,9 @@ mod tests {
     #[test]
     fn a_plan_of_thousands_of_tables_stays_short() {
         let table = |number: u64| creation("table", &format!("t{number}"), None, Some(number));
-        let plan = Plan {
-            creates: (0..10_000).map(table).collect(),
-            ..Plan::default()
-        };
+        let plan = Plan { creates: (0..10_000).map(table).collect(), ..Plan::default() };
         let text = text(&plan);
         assert_eq!(text.lines().count(), 1 + SHOWN_OF_A_KIND + 1);
-        assert!(
-            text.contains("table: 9,988 more (--json shows all)"),
-            "{text}"
-        );
+        assert!(text.contains("table: 9,988 more (--json shows all)"), "{text}");
     }
 }
