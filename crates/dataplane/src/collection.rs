@@ -201,7 +201,10 @@ impl Backup {
             let bytes = self.store.get_range(&path, first.offset..last).await?;
             for (at, list) in &rest[..count] {
                 let from = (list.offset - first.offset) as usize;
-                let stored = &bytes[from..from + list.piece.stored_bytes as usize];
+                let stored = bytes.get(from..from + list.piece.stored_bytes as usize);
+                let stored = stored.ok_or_else(|| {
+                    Error::new(Kind::Damaged, format!("the lists in object {path} overlap"))
+                })?;
                 lists[*at] = self.decode_list(&path, list, stored)?;
             }
             rest = &rest[count..];

@@ -195,6 +195,10 @@ pub struct Role {
     /// The password verifier, where the server lets us read it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
+    /// Set where the server did not let us read the verifier: a restore then leaves the password
+    /// of a role that exists as it is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub password_unknown: bool,
     /// Its settings in all databases: `ALTER ROLE` clauses, such as `SET work_mem TO '64MB'`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub settings: Vec<String>,

@@ -265,6 +265,13 @@ async fn take(
         Targets::Cluster => catalog::roles(&cluster.client).await?,
         _ => Vec::new(),
     };
+    let mut omissions = cluster.omissions;
+    if roles.iter().any(|role| role.password_unknown) {
+        omissions.push(Omission {
+            object: "the passwords of roles".to_owned(),
+            reason: format!("role \"{}\" may not read pg_authid", options.from.user),
+        });
+    }
     let lists = copy::take_lists(&mut databases);
     let databases = databases.into_iter().map(|read| read.database).collect();
     let contents = Contents { version: FORMAT_VERSION, databases, roles, packs: packs.list() };
@@ -275,7 +282,7 @@ async fn take(
         key_id,
         targets: cluster.targets,
         source: cluster.source,
-        omissions: cluster.omissions,
+        omissions,
     };
     commit.write(contents, lists).await
 }

@@ -51,7 +51,12 @@ impl ReadPoint {
         let (server, name) = (&job.options.from, &job.row.name);
         let application = format!("strongroom backup {}", job.id);
         let client = Client::connect(server, name, &application).await?;
-        client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        // The sizes of tables and the values of sequences are read under locks.
+        let begin = format!(
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
+             SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"
+        );
+        client.batch_execute(&begin).await?;
         let row = client
             .query_one(
                 "SELECT pg_export_snapshot(), pg_current_snapshot()::text, \
@@ -67,7 +72,7 @@ impl ReadPoint {
         let at =
             at.parse().map_err(|_| Error::new(Kind::Failed, "the server's clock is unreadable"))?;
         let stored = contents::ReadPoint { at, snapshot: row.get(1), lsn: row.get(3) };
-        let mut tables = catalog::tables(&client).await?;
+        let mut tables = catalog::tables(&client).await.map_err(locked)?;
         if let Targets::Tables(_) = job.cluster.targets {
             tables = named(&client, tables, name, &job.options.tables).await?;
         }
@@ -100,15 +105,7 @@ async fn lock(wire: &mut Wire, snapshot: &str, tables: Vec<&SourceTable>) -> Res
             batch.iter().map(|table| format!("ONLY {}", table.qualified())).collect();
         let sql = format!("LOCK TABLE {} IN ACCESS SHARE MODE", names.join(", "));
         wire.execute(&sql).await.map_err(|error| match error.kind() {
-            Kind::Busy => Error::new(
-                Kind::Busy,
-                format!("a table stayed locked by another session for {LOCK_TIMEOUT}"),
-            )
-            .hint(
-                "a session holds or waits for an ACCESS EXCLUSIVE lock (ALTER TABLE, TRUNCATE, \
-                 VACUUM FULL, ...): let it end, then back up again",
-            )
-            .caused_by(error),
+            Kind::Busy => locked(error),
             Kind::NotFound => {
                 Error::new(Kind::Busy, "a table was dropped before it could be locked")
             }
@@ -119,19 +116,28 @@ async fn lock(wire: &mut Wire, snapshot: &str, tables: Vec<&SourceTable>) -> Res
     Ok(())
 }
 
+/// What it means that a lock was not given in time.
+fn locked(error: Error) -> Error {
+    if error.kind() != Kind::Busy {
+        return error;
+    }
+    Error::new(Kind::Busy, format!("a table stayed locked by another session for {LOCK_TIMEOUT}"))
+        .hint(
+            "a session holds or waits for an ACCESS EXCLUSIVE lock (ALTER TABLE, TRUNCATE, \
+             VACUUM FULL, ...): let it end, then back up again",
+        )
+        .caused_by(error)
+}
+
 /// Refuses when the present definitions of the locked tables are not those of the snapshot.
 async fn unchanged(job: &DatabaseJob<'_>, tables: &[SourceTable]) -> Result<()> {
     let present = Client::connect(&job.options.from, &job.row.name, "strongroom backup").await?;
-    let present: std::collections::HashMap<u32, SourceTable> = catalog::tables(&present)
-        .await?
-        .into_iter()
-        .map(|table| (table.table.oid, table))
-        .collect();
+    let present = catalog::shapes(&present).await?;
     for seen in tables {
         let same = present.get(&seen.table.oid).is_some_and(|now| {
-            now.current_relfilenode == Some(seen.table.relfilenode)
-                && now.table.columns == seen.table.columns
-                && now.qualified() == seen.qualified()
+            now.relfilenode == seen.table.relfilenode
+                && now.columns == seen.table.columns
+                && now.qualified == seen.qualified()
         });
         if !same {
             bail!(

@@ -2,11 +2,14 @@
 //!
 //! Every question is asked once for all objects, so that ten thousand tables cost a few queries.
 //! Results come under the snapshot of the client's transaction, except for what functions such as
-//! `pg_relation_filenode` look up, which is always the present.
+//! `pg_relation_size` look up, which is always the present.
+
+use std::collections::HashMap;
 
 use strongroom_format::contents::{
     Column, Extension, LargeObject, Membership, Role, Sequence, Table, TableData,
 };
+use tokio_postgres::Row;
 
 use super::connect::Client;
 use super::sql::{literal, qualified};
@@ -62,8 +65,6 @@ pub(crate) struct SourceTable {
     pub(crate) by_page: bool,
     /// The condition on the rows of an extension's table.
     pub(crate) condition: Option<String>,
-    /// The file that holds it now, whatever the snapshot says.
-    pub(crate) current_relfilenode: Option<u32>,
 }
 
 impl SourceTable {
@@ -84,7 +85,7 @@ pub(crate) async fn tables(client: &Client) -> Result<Vec<SourceTable>> {
                     coalesce(am.amname = 'heap', false), \
                     coalesce(pg_relation_size(c.oid), 0), \
                     coalesce(pg_relation_size(nullif(c.reltoastrelid, 0)), 0), \
-                    pg_relation_filenode(c.oid), e.extname::text, \
+                    e.extname::text, \
                     e.extcondition[array_position(e.extconfig, c.oid)], \
                     a.names, a.types, current_setting('block_size')::int8 \
              FROM pg_class c \
@@ -101,6 +102,7 @@ pub(crate) async fn tables(client: &Client) -> Result<Vec<SourceTable>> {
                         AND attgenerated = '') a ON true \
              WHERE c.relkind = 'r' AND c.relpersistence <> 't' \
                    AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') \
+                   AND NOT starts_with(n.nspname, 'strongroom_staging_') \
                    AND (e.oid IS NULL OR c.oid = ANY (e.extconfig)) \
              ORDER BY coalesce(pg_relation_size(c.oid), 0) + \
                       coalesce(pg_relation_size(nullif(c.reltoastrelid, 0)), 0) DESC, \
@@ -111,12 +113,12 @@ pub(crate) async fn tables(client: &Client) -> Result<Vec<SourceTable>> {
     Ok(rows
         .iter()
         .map(|row| {
-            let names: Option<Vec<String>> = row.get(11);
-            let types: Option<Vec<String>> = row.get(12);
-            let (heap_bytes, block) = (row.get::<_, i64>(6) as u64, row.get::<_, i64>(13) as u64);
+            let names: Option<Vec<String>> = row.get(10);
+            let types: Option<Vec<String>> = row.get(11);
+            let (heap_bytes, block) = (row.get::<_, i64>(6) as u64, row.get::<_, i64>(12) as u64);
             let columns = names.unwrap_or_default().into_iter().zip(types.unwrap_or_default());
-            let extension: Option<String> = row.get(9);
-            let condition: Option<String> = row.get(10);
+            let extension: Option<String> = row.get(8);
+            let condition: Option<String> = row.get(9);
             SourceTable {
                 table: Table {
                     oid: row.get(0),
@@ -132,11 +134,49 @@ pub(crate) async fn tables(client: &Client) -> Result<Vec<SourceTable>> {
                 by_page: row.get::<_, bool>(5) && extension.is_none(),
                 heap_bytes,
                 toast_bytes: row.get::<_, i64>(7) as u64,
-                current_relfilenode: row.get(8),
                 condition: condition.filter(|text| !text.is_empty()),
             }
         })
         .collect())
+}
+
+/// A table's name, file and columns, as the present catalogs have them.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Shape {
+    pub(crate) qualified: String,
+    pub(crate) relfilenode: u32,
+    pub(crate) columns: Vec<Column>,
+}
+
+/// The shapes of all tables, by oid. Asks nothing that takes a lock, so that it never waits behind
+/// a statement that waits for us.
+pub(crate) async fn shapes(client: &Client) -> Result<HashMap<u32, Shape>> {
+    let rows = client
+        .query(
+            "SELECT c.oid, n.nspname::text, c.relname::text, c.relfilenode, \
+                    array_agg(attname::text ORDER BY attnum) FILTER (WHERE attnum > 0), \
+                    array_agg(format_type(atttypid, atttypmod) ORDER BY attnum) FILTER (WHERE attnum > 0) \
+             FROM pg_class c \
+             JOIN pg_namespace n ON n.oid = c.relnamespace \
+             LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 \
+                  AND NOT a.attisdropped AND a.attgenerated = '' \
+             WHERE c.relkind = 'r' AND c.relpersistence <> 't' \
+             GROUP BY 1, 2, 3, 4",
+            &[],
+        )
+        .await?;
+    let shape = |row: &Row| {
+        let names: Option<Vec<String>> = row.get(4);
+        let types: Option<Vec<String>> = row.get(5);
+        let columns = names.unwrap_or_default().into_iter().zip(types.unwrap_or_default());
+        let shape = Shape {
+            qualified: qualified(row.get(1), row.get(2)),
+            relfilenode: row.get(3),
+            columns: columns.map(|(name, type_name)| Column { name, type_name }).collect(),
+        };
+        (row.get(0), shape)
+    };
+    Ok(rows.iter().map(shape).collect())
 }
 
 /// All sequences of the current database, with their present values: sequences take no part in
@@ -154,6 +194,7 @@ pub(crate) async fn sequences(client: &Client) -> Result<Vec<Sequence>> {
              LEFT JOIN pg_extension e ON e.oid = d.refobjid \
              WHERE c.relkind = 'S' AND c.relpersistence <> 't' \
                    AND n.nspname NOT IN ('pg_catalog', 'information_schema') \
+                   AND NOT starts_with(n.nspname, 'strongroom_staging_') \
                    AND (e.oid IS NULL OR c.oid = ANY (e.extconfig)) \
              ORDER BY 2, 3",
             &[],
@@ -281,7 +322,7 @@ pub(crate) async fn roles(client: &Client) -> Result<Vec<Role>> {
                     CASE WHEN r.rolreplication THEN 'REPLICATION' ELSE 'NOREPLICATION' END, \
                     CASE WHEN r.rolbypassrls THEN 'BYPASSRLS' ELSE 'NOBYPASSRLS' END, \
                     'CONNECTION LIMIT ' || r.rolconnlimit, \
-                    'VALID UNTIL ' || quote_literal(coalesce(r.rolvaliduntil, 'infinity'))), \
+                    'VALID UNTIL ' || quote_literal(r.rolvaliduntil)), \
                 {password}, \
                 ARRAY(SELECT 'SET ' || quote_ident(split_part(s, '=', 1)) || ' TO ' || \
                              CASE WHEN value = '\"\"' THEN '''''' \
@@ -305,6 +346,7 @@ pub(crate) async fn roles(client: &Client) -> Result<Vec<Role>> {
             name: row.get(0),
             options: row.get(1),
             password: row.get(2),
+            password_unknown: !may_read,
             settings: row.get(3),
             comment: row.get(4),
             member_of: Vec::new(),

@@ -19,6 +19,20 @@ use tokio_postgres::error::SqlState;
 use super::server::{Host, Server, SslMode};
 use crate::{Error, Kind, Result};
 
+/// Every session begins with this: what a database or a role has set for its users must change
+/// neither what values look like nor how long we may take. (The last timeouts came with PostgreSQL
+/// 14 and 17.)
+pub(crate) const SESSION: &str = "\
+    SET search_path = pg_catalog; SET client_min_messages = error; SET row_security = off; \
+    SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0; \
+    SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off; \
+    SET datestyle = 'ISO, YMD'; SET intervalstyle = postgres; SET timezone = 'UTC'; \
+    SET bytea_output = 'hex'; SET xmloption = content; SET lc_monetary = 'C'; SET jit = off; \
+    SELECT set_config('idle_session_timeout', '0', false) \
+        WHERE current_setting('server_version_num')::int >= 140000; \
+    SELECT set_config('transaction_timeout', '0', false) \
+        WHERE current_setting('server_version_num')::int >= 170000";
+
 /// A connection's bytes, both ways.
 pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
@@ -61,14 +75,7 @@ impl Client {
             // An error here reaches the caller as the error of the query under way.
             let _ = connection.await;
         });
-        inner
-            .batch_execute(
-                "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; \
-                 SET client_min_messages = error; SET row_security = off; \
-                 SET search_path = pg_catalog; SET bytea_output = 'hex'; SET jit = off; \
-                 SET datestyle = 'ISO, YMD'; SET intervalstyle = postgres; SET timezone = 'UTC'",
-            )
-            .await?;
+        inner.batch_execute(SESSION).await?;
         Ok(Client { inner, server: server.clone() })
     }
 

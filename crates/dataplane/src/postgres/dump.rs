@@ -9,8 +9,13 @@ use std::process::Stdio;
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 
+use super::catalog::STAGING;
 use super::server::Server;
 use crate::{Error, Kind, Result};
+
+/// How long it may wait for a lock. Our own connections hold theirs by then: whatever it waits for
+/// may well be a statement that waits for us, and neither would ever go on.
+const LOCK_WAIT: &str = "--lock-wait-timeout=2000";
 
 /// A `pg_dump` of this machine.
 #[derive(Clone, Debug)]
@@ -93,7 +98,8 @@ impl PgDump {
         }
         command
             .args(["--format=custom", "--schema-only", "--compress=0", "--quote-all-identifiers"])
-            .args(["--no-password", "--lock-wait-timeout=10000"])
+            .args(["--no-password", LOCK_WAIT])
+            .arg(format!("--exclude-schema={STAGING}*"))
             .arg(format!("--encoding={encoding}"))
             .arg(format!("--snapshot={snapshot}"))
             .envs(server.libpq_environment(database))
@@ -133,14 +139,17 @@ impl PgDump {
         }
         let said = said.await.unwrap_or_default();
         let said = said.replace("pg_dump: ", "").replace("error: ", "");
-        let said = said.trim().lines().take(3).collect::<Vec<_>>().join("; ");
+        let said = said.trim().lines().take(3).map(str::trim).collect::<Vec<_>>().join("; ");
         let kind = match &said {
             text if text.contains("lock timeout") || text.contains("could not obtain lock") => {
                 Kind::Busy
             }
             text if text.contains("permission denied") => Kind::Denied,
             text if text.contains("out of shared memory") => Kind::Exhausted,
-            text if text.contains("connection") => Kind::Unreachable,
+            // The encodings that we ask for are always valid: it means that nobody answered.
+            text if text.contains("connection") || text.contains("invalid client encoding") => {
+                Kind::Unreachable
+            }
             _ => Kind::Failed,
         };
         let error = Error::new(kind, format!("pg_dump of database \"{database}\" failed: {said}"));
@@ -150,6 +159,7 @@ impl PgDump {
                  be readable",
             ),
             Kind::Exhausted => error.hint("raise max_locks_per_transaction on the server"),
+            Kind::Unreachable => error.hint("see the server's log, and try again"),
             _ => error,
         })
     }

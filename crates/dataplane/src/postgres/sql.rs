@@ -130,9 +130,17 @@ fn comment_length(text: &str) -> usize {
     text.len()
 }
 
-/// The name inside a quoted token.
+/// The name inside a quoted token, whose last quote a damaged text may lack.
 pub(crate) fn unquoted(token: &str) -> String {
-    token[1..token.len().max(2) - 1].replace("\"\"", "\"")
+    let name = token.strip_prefix('"').unwrap_or(token);
+    name.strip_suffix('"').unwrap_or(name).replace("\"\"", "\"")
+}
+
+/// The text inside a literal without backslashes, whose last quote a damaged text may lack.
+pub(crate) fn literal_text(token: &str) -> String {
+    let quoted = token.trim_start_matches(['E', 'e']);
+    let text = quoted.strip_prefix('\'').unwrap_or(quoted);
+    text.strip_suffix('\'').unwrap_or(text).replace("''", "'")
 }
 
 /// Replaces the database's name where a statement names it as a database.
@@ -183,8 +191,7 @@ pub(crate) fn rename(sql: &str, moves: &Moves) -> String {
                     matches!(t, Token::Word("regclass") | Token::Quoted("\"regclass\""))
                 }) || names_pg_catalog_regclass(&all[at + 3..]) =>
             {
-                let inner = text.trim_start_matches(['E', 'e']);
-                let name = inner[1..inner.len() - 1].replace("''", "'");
+                let name = literal_text(text);
                 renamed.push_str(&literal(&rename(&name, moves)));
             }
             (other, ..) => renamed.push_str(other.text()),
@@ -258,6 +265,13 @@ mod tests {
             (r#"AS $_$ "public"."orders" $_$"#, r#"AS $_$ "public"."orders" $_$"#),
         ] {
             assert_eq!(rename(sql, &moves()), expected);
+        }
+    }
+
+    #[test]
+    fn a_quote_that_is_not_closed_ends_with_the_text() {
+        for sql in [r#""public"."é"#, "\"public\".\"", "'é", "E'\\", "$é$ \"a\".\"b"] {
+            assert_eq!(rename(sql, &moves()), sql);
         }
     }
 

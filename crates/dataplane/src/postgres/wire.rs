@@ -30,6 +30,14 @@ const BUFFER: usize = 256 * 1024;
 /// Rows are handed over in runs of about this many bytes.
 pub(crate) const RUN: usize = 128 * 1024;
 
+/// A server sends rows 8 KiB at a time, and would wake us for each. Once an answer is long, a
+/// reader that was fed less than [`SIP`] rests for [`REST`], while rows gather in the socket.
+const SIP: usize = BUFFER / 4;
+/// The shortest rest that the timer knows; rows of a few hundred KiB come in that time.
+const REST: std::time::Duration = std::time::Duration::from_millis(1);
+/// An answer is long from this many bytes on.
+const LONG_ANSWER: usize = 512 * 1024;
+
 /// A connection for rows.
 pub(crate) struct Wire {
     stream: Stream,
@@ -38,6 +46,10 @@ pub(crate) struct Wire {
     end: usize,
     /// Bytes of the current row that are still to come.
     row_left: usize,
+    /// Bytes read of the current answer.
+    answered: usize,
+    /// Bytes that the last read brought.
+    last_read: usize,
     /// Header and data of one message to the server, written as one.
     out: Vec<u8>,
     /// What rows are encoded in; statements, which hold names, are always UTF-8.
@@ -75,6 +87,8 @@ impl Wire {
             start: 0,
             end: 0,
             row_left: 0,
+            answered: 0,
+            last_read: 0,
             out: Vec::new(),
             encoding: encoding.to_owned(),
         };
@@ -83,14 +97,11 @@ impl Wire {
             Ok(result) => result.map_err(|error| connect::refused(server, database, error))?,
             Err(_) => bail!(Unreachable, "server {server} did not finish logging us in"),
         }
-        wire.execute(
-            "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; \
-             SET client_min_messages = error; SET row_security = off; \
-             SET search_path = pg_catalog; SET bytea_output = 'hex'; SET jit = off; \
-             SET datestyle = 'ISO'; SET intervalstyle = postgres; SET extra_float_digits = 3; \
-             SET synchronize_seqscans = off; SET max_parallel_workers_per_gather = 0; \
-             SET synchronous_commit = off",
-        )
+        wire.execute(&format!(
+            "{}; SET extra_float_digits = 3; SET synchronize_seqscans = off; \
+             SET max_parallel_workers_per_gather = 0; SET synchronous_commit = off",
+            connect::SESSION
+        ))
         .await?;
         Ok(wire)
     }
@@ -194,6 +205,7 @@ impl Wire {
 
     /// Reads to the end of the answer under way.
     async fn ready(&mut self) -> Result<()> {
+        self.answered = 0;
         let mut failure = None;
         loop {
             let header = self.header().await?;
@@ -336,11 +348,16 @@ impl Wire {
             self.start = 0;
         }
         while self.end - self.start < wanted {
+            if self.answered > LONG_ANSWER && self.last_read < SIP {
+                tokio::time::sleep(REST).await;
+            }
             let read = self.stream.read(&mut self.buffer[self.end..]).await.map_err(broken)?;
             if read == 0 {
                 return Err(broken(io::ErrorKind::UnexpectedEof.into()));
             }
             self.end += read;
+            self.last_read = read;
+            self.answered += read;
         }
         Ok(())
     }

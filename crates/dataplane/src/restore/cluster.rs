@@ -200,9 +200,13 @@ async fn swap(
         script.push_str(&format!("ALTER DATABASE {} RENAME TO {};\n", ident(hidden), ident(name)));
     }
     let version_num = catalog::version_num(&session).await?;
+    let sql = "SELECT rolname::text FROM pg_roles WHERE rolvaliduntil IS NOT NULL";
+    let expiring: HashSet<String> =
+        session.query(sql, &[]).await?.iter().map(|row| row.get(0)).collect();
     for role in roles {
         let own = role.name == options.to.user;
-        script.push_str(&role_statements(role, own, version_num));
+        let expires = expiring.contains(&role.name);
+        script.push_str(&role_statements(role, own, expires, version_num));
     }
     let names: Vec<String> = old
         .iter()
@@ -239,13 +243,18 @@ async fn swap(
 
 /// Brings a role, which exists by now, to where the backup has it. Our `own` role keeps what lets
 /// it log in: nobody is to lock himself out by a restore.
-fn role_statements(role: &Role, own: bool, version_num: u32) -> String {
+fn role_statements(role: &Role, own: bool, expires: bool, version_num: u32) -> String {
     let name = ident(&role.name);
     let mut text = format!("ALTER ROLE {name} RESET ALL;\n");
     if !own {
-        let password = role.password.as_deref().map_or_else(|| "NULL".to_owned(), literal);
-        let options = &role.options;
-        text.push_str(&format!("ALTER ROLE {name} WITH {options} PASSWORD {password};\n"));
+        text.push_str(&format!("ALTER ROLE {name} WITH {};\n", role.options));
+        if expires && !role.options.contains("VALID UNTIL") {
+            text.push_str(&format!("ALTER ROLE {name} VALID UNTIL 'infinity';\n"));
+        }
+        if !role.password_unknown {
+            let password = role.password.as_deref().map_or_else(|| "NULL".to_owned(), literal);
+            text.push_str(&format!("ALTER ROLE {name} PASSWORD {password};\n"));
+        }
     }
     for setting in &role.settings {
         text.push_str(&format!("ALTER ROLE {name} {setting};\n"));

@@ -19,7 +19,7 @@ use crate::error::bail;
 use crate::names::shown;
 use crate::postgres::archive::Entry;
 use crate::postgres::connect::Client;
-use crate::postgres::sql::{Token, ident, literal, qualified, tokens};
+use crate::postgres::sql::{self, Token, ident, literal, qualified, tokens};
 use crate::{Error, Kind, Result};
 
 /// Compares what a selection needs with what the target has.
@@ -270,7 +270,7 @@ impl Resolver<'_, '_> {
         let ours: Vec<String> = tokens(&entry.definition)
             .iter()
             .filter_map(|token| match token {
-                Token::Literal(text) => Some(text[1..text.len() - 1].replace("''", "'")),
+                Token::Literal(text) => Some(sql::literal_text(text)),
                 _ => None,
             })
             .collect();
@@ -411,6 +411,10 @@ impl Resolver<'_, '_> {
             let (schema, name) = selection::name_of(entry);
             let target = self.request.target_schema(&schema);
             let named = self.request.names.iter().any(|n| n.schema == schema && n.table == name);
+            // A sequence that comes with its table gets its name when that is published.
+            if entry.kind == "SEQUENCE" && !named {
+                continue;
+            }
             let new = self
                 .request
                 .new_table_name

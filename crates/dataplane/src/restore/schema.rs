@@ -233,6 +233,40 @@ pub(super) fn split_light(builds: Vec<Build>) -> (Vec<Entry>, Vec<Build>) {
     (light.into_iter().map(|build| build.entry).collect(), heavy)
 }
 
+/// Takes back what `ALTER DEFAULT PRIVILEGES` of the target gave to what was just created in a
+/// schema: definitions tell privileges as differences from those that the server itself gives.
+pub(super) async fn undo_default_privileges(client: &Client, schema: &str) -> Result<()> {
+    let rows = client
+        .query(
+            "WITH objects AS ( \
+                 SELECT format('%s %I.%I', CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, \
+                               $1::text, relname) AS object, \
+                        relacl AS acl, \
+                        acldefault(CASE relkind WHEN 'S' THEN 's' ELSE 'r' END::\"char\", relowner) AS own \
+                 FROM pg_class WHERE relnamespace = to_regnamespace(quote_ident($1)) \
+                 UNION ALL \
+                 SELECT 'ROUTINE ' || oid::regprocedure::text, proacl, acldefault('f', proowner) \
+                 FROM pg_proc WHERE pronamespace = to_regnamespace(quote_ident($1)) \
+                 UNION ALL \
+                 SELECT 'TYPE ' || oid::regtype::text, typacl, acldefault('T', typowner) \
+                 FROM pg_type WHERE typnamespace = to_regnamespace(quote_ident($1)) AND typtype <> 'm'), \
+             changes AS ( \
+                 SELECT 'REVOKE ALL' AS change, 'FROM' AS word, object, grantee \
+                 FROM objects, aclexplode(acl) GROUP BY object, grantee \
+                 UNION ALL \
+                 SELECT 'GRANT ' || privilege_type, 'TO', object, grantee \
+                 FROM objects, aclexplode(own) WHERE acl IS NOT NULL) \
+             SELECT format('%s ON %s %s %s;', change, object, word, \
+                           CASE grantee WHEN 0 THEN 'PUBLIC' \
+                                        ELSE quote_ident(pg_get_userbyid(grantee)) END) \
+             FROM changes ORDER BY word",
+            &[&schema],
+        )
+        .await?;
+    let statements: Vec<&str> = rows.iter().map(|row| row.get(0)).collect();
+    Ok(client.batch_execute(&statements.concat()).await?)
+}
+
 /// Whether an entry of the phase after the data reads a whole table.
 pub(super) fn is_build(entry: &Entry) -> bool {
     matches!(entry.kind.as_str(), "INDEX" | "CONSTRAINT" | "FK CONSTRAINT" | "CHECK CONSTRAINT")

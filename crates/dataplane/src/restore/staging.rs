@@ -110,7 +110,9 @@ pub(super) async fn sweep(server: &Server, progress: &Progress) -> Result<()> {
             &[&ROLE_MARK],
         )
         .await?;
-    runs.extend(marked.iter().map(|row| row.get::<_, String>(0)[ROLE_MARK.len()..].to_owned()));
+    runs.extend(runs_among(marked.iter().filter_map(|row| {
+        Some(format!("{STAGING}{}", row.get::<_, String>(0).strip_prefix(ROLE_MARK)?))
+    })));
     for database in connectable(&client).await? {
         // A database that went away meanwhile has no remains either.
         let Ok(inside) = Client::connect(server, &database, "strongroom restore").await else {

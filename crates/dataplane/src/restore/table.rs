@@ -249,6 +249,9 @@ impl Prepared<'_> {
             create_schemas(&client, &chosen).await?;
         }
         schema::execute(&client, &phase(Phase::BeforeData), &rendering, job.progress).await?;
+        for schema in hidden.values() {
+            schema::undo_default_privileges(&client, schema).await?;
+        }
         failpoint::pass("restore.after-definitions")?;
         job.progress.step("loading rows");
         let restored_oids: HashSet<u32> = entries

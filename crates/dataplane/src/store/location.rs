@@ -169,6 +169,8 @@ pub(super) fn translate(doing: &str, error: object_store::Error) -> Error {
         cause = inner.source();
     }
     let text = error.to_string();
+    // Looked for in its place alone: the text also holds object names, which are full of numbers.
+    let status = text.split_once("status code: ").map_or("", |(_, status)| first_line(status));
     match &error {
         E::PermissionDenied { .. } | E::Unauthenticated { .. } => {
             Error::new(Kind::Denied, format!("{doing}: the store refused our credentials"))
@@ -176,9 +178,14 @@ pub(super) fn translate(doing: &str, error: object_store::Error) -> Error {
         }
         E::NotFound { .. } => Error::new(Kind::NotFound, format!("{doing}: it does not exist"))
             .hint("check the bucket's name, endpoint and region"),
-        _ if text.contains("403") || text.contains("SignatureDoesNotMatch") => {
+        _ if status.starts_with("401") || status.starts_with("403") => {
             Error::new(Kind::Denied, format!("{doing}: the store refused our credentials"))
                 .hint("check the access key, the secret key and what they may do in this bucket")
+        }
+        _ if !status.is_empty() => {
+            let status = status.split(": ").next().unwrap_or(status).trim_end_matches(':');
+            Error::new(Kind::Unreachable, format!("{doing}: the store answers with {status}"))
+                .hint("the store failed: try again, or see its log")
         }
         _ if text.contains("error sending request") || text.contains("timed out") => {
             Error::new(Kind::Unreachable, format!("{doing}: the store does not answer")).hint(
@@ -241,6 +248,21 @@ mod tests {
             assert_eq!(error.kind(), Kind::Usage, "{url}");
             assert!(error.message().contains(message), "{url}: {error}");
         }
+    }
+
+    #[test]
+    fn the_number_of_an_error_is_told_from_those_in_names() {
+        let error = |status: &str| {
+            let text = format!(
+                "Error performing PUT http://h:40312/b/22-104031.40 in 2s, after 10 retries - Server \
+                 returned non-2xx status code: {status}: <?xml version=\"1.0\"?>\n<Error>403</Error>"
+            );
+            translate("writing", object_store::Error::Generic { store: "S3", source: text.into() })
+        };
+        let failed = error("500 Internal Server Error");
+        assert_eq!(failed.kind(), Kind::Unreachable);
+        assert_eq!(failed.message(), "writing: the store answers with 500 Internal Server Error");
+        assert_eq!(error("403 Forbidden").kind(), Kind::Denied);
     }
 
     #[test]

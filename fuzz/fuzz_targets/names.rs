@@ -1,0 +1,20 @@
+//! Names of tables, ids of backups and paths of objects, as people and listings spell them.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use strongroom_dataplane::names::TableName;
+use strongroom_format::BackupId;
+use strongroom_format::layout::ObjectKey;
+
+fuzz_target!(|text: &str| {
+    if let Ok(name) = text.parse::<TableName>() {
+        assert_eq!(name.to_string().parse::<TableName>().ok(), Some(name));
+    }
+    if let Ok(id) = text.parse::<BackupId>() {
+        assert_eq!(id.to_string(), text.trim_matches('/'));
+        let path = ObjectKey::Manifest(id).path();
+        assert_eq!(ObjectKey::manifest_of(&path), Some(id));
+    }
+    let _ = ObjectKey::manifest_of(text);
+});
