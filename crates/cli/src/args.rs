@@ -102,9 +102,12 @@ impl KeyArgs {
 pub(crate) fn read_key_file(file: &Path) -> Result<Secret> {
     let shown = file.display();
     let mut bytes = Zeroizing::new(Vec::new());
-    File::open(file)
-        .and_then(|file| file.take(LARGEST_KEY_FILE).read_to_end(&mut bytes))
-        .map_err(|error| Error::new(Kind::Key, format!("key file {shown}: {error}")))?;
+    File::open(file).and_then(|file| file.take(LARGEST_KEY_FILE).read_to_end(&mut bytes)).map_err(
+        |error| {
+            Error::new(Kind::Key, format!("key file {shown}: {error}"))
+                .hint("check the name, and who may read it")
+        },
+    )?;
     Secret::from_file(&bytes).map_err(|error| {
         Error::new(Kind::Key, format!("key file {shown}: {error}"))
             .hint("openssl rand -hex 32 makes a good key; keep it apart from the backups")

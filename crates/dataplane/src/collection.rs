@@ -6,13 +6,13 @@
 use std::collections::BTreeMap;
 
 use futures::{StreamExt, TryStreamExt};
-use strongroom_format::BackupId;
 use strongroom_format::contents::{Contents, Database, ListRef, TableData};
 use strongroom_format::key::{DataKey, EncryptionInfo, Secret};
 use strongroom_format::layout::ObjectKey;
 use strongroom_format::manifest::{Manifest, Stored};
 use strongroom_format::piece;
 use strongroom_format::segment::{SegmentList, place};
+use strongroom_format::{BackupId, FormatError};
 
 use crate::store::Store;
 use crate::{Error, Kind, Result};
@@ -59,9 +59,18 @@ pub async fn list(store: &Store) -> Result<Vec<Entry>> {
         .map(|id| async move {
             let entry = match manifest(store, id).await {
                 Ok(Some(stored)) => Entry::Complete(Box::new(stored.manifest)),
-                // Local disks keep the empty folders of a backup that was removed.
-                Ok(None) if store.objects_in(&id.to_string()).await?.is_empty() => return Ok(None),
-                Ok(None) => Entry::Incomplete(id),
+                Ok(None) => {
+                    let objects = store.objects_in(&id.to_string()).await?;
+                    // Local disks keep the empty folders of a backup that was removed.
+                    if objects.is_empty() {
+                        return Ok(None);
+                    }
+                    // Only a backup that runs or died on the way has no manifest yet.
+                    match objects.contains(&ObjectKey::Started(id).path()) {
+                        true => Entry::Incomplete(id),
+                        false => Entry::Damaged(id, store.missing(&ObjectKey::Manifest(id).path())),
+                    }
+                }
                 Err(error) if matches!(error.kind(), Kind::Damaged | Kind::Unsupported) => {
                     Entry::Damaged(id, error)
                 }
@@ -84,23 +93,30 @@ async fn manifest(store: &Store, id: BackupId) -> Result<Option<Stored>> {
     Manifest::decode(&bytes, id).map(Some).map_err(|error| Error::stored(path, error))
 }
 
-/// The id that `name` stands for: an id, or `latest` for the newest complete backup.
+/// The id that `name` stands for: an id, or `latest` for the newest backup that has ended. Where that
+/// one is damaged, or of a newer format, it is an error.
 pub async fn resolve(store: &Store, name: &str) -> Result<BackupId> {
     if name != "latest" {
-        return name.parse().map_err(|error: strongroom_format::FormatError| {
+        return name.parse().map_err(|error: FormatError| {
             Error::new(Kind::Usage, error.to_string())
                 .hint("strongroom backups lists the ids; 'latest' names the newest")
         });
     }
-    let newest = list(store).await?.into_iter().rev();
-    let complete = newest.filter_map(|entry| match entry {
-        Entry::Complete(manifest) => Some(manifest.id),
-        _ => None,
-    });
-    complete.into_iter().next().ok_or_else(|| {
-        Error::new(Kind::NotFound, format!("collection {} holds no complete backup", store.shown()))
-            .hint("take one with strongroom backup")
-    })
+    for entry in list(store).await?.into_iter().rev() {
+        match entry {
+            Entry::Complete(manifest) => return Ok(manifest.id),
+            Entry::Incomplete(_) => {}
+            // Who asks for the newest is not given an older one without a word.
+            Entry::Damaged(id, error) => {
+                return Err(error.context(format!("the newest backup, {id}, can not be used")));
+            }
+        }
+    }
+    Err(Error::new(
+        Kind::NotFound,
+        format!("collection {} holds no complete backup", store.shown()),
+    )
+    .hint("take one with strongroom backup"))
 }
 
 /// An opened backup.
@@ -120,6 +136,9 @@ impl Backup {
         let id = resolve(store, name).await?;
         let Some(stored) = manifest(store, id).await? else {
             let started = store.length(&ObjectKey::Started(id).path()).await?.is_some();
+            if !started && !store.objects_in(&id.to_string()).await?.is_empty() {
+                return Err(store.missing(&ObjectKey::Manifest(id).path()));
+            }
             let what = if started { "is not complete" } else { "does not exist" };
             return Err(Error::new(
                 Kind::NotFound,
@@ -128,16 +147,31 @@ impl Backup {
             .hint("strongroom backups lists the complete ones"));
         };
         let key = match (&stored.manifest.key_id, secret) {
-            (None, _) => None,
+            (None, None) => None,
+            // A key says that the backup must come from its holder; anybody can write one without.
+            (None, Some(_)) => {
+                let message = format!("backup {id} is not encrypted, and a key was given");
+                return Err(Error::new(Kind::Key, message).hint(
+                    "to use it all the same, give no --key-file and unset STRONGROOM_PASSPHRASE",
+                ));
+            }
             (Some(_), None) => {
-                let error = strongroom_format::FormatError::KeyNeeded;
-                return Err(Error::stored(format!("{id}"), error));
+                let message = format!("backup {id} is encrypted, and no key was given");
+                return Err(Error::new(Kind::Key, message).hint(
+                    "give the key with --key-file, or a passphrase in STRONGROOM_PASSPHRASE",
+                ));
             }
             (Some(_), Some(secret)) => {
                 let path = ObjectKey::EncryptionInfo(id).path();
                 let bytes = store.get(&path).await?;
                 let unusable = |error| Error::stored(&path, error);
                 let info = EncryptionInfo::decode(&bytes).map_err(unusable)?;
+                if stored.manifest.key_id.as_ref() != Some(&info.key_id) {
+                    return Err(unusable(FormatError::Misplaced {
+                        expected: format!("key {}", stored.manifest.key_id.unwrap_or_default()),
+                        found: format!("key {}", info.key_id),
+                    }));
+                }
                 Some(info.open(secret).map_err(unusable)?)
             }
         };

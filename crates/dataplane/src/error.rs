@@ -129,10 +129,10 @@ impl Error {
             }
             FormatError::KeyNeeded => Error::new(Kind::Key, message)
                 .hint("give the key with --key-file, or a passphrase in STRONGROOM_PASSPHRASE"),
-            FormatError::WrongKey | FormatError::Decryption | FormatError::BadKey(_) => {
-                Error::new(Kind::Key, message)
-                    .hint("give the key that this backup was taken with, by --key-file")
-            }
+            // A wrong key does not even open the envelope. What can not be decrypted by the key from
+            // there was altered.
+            FormatError::WrongKey | FormatError::BadKey(_) => Error::new(Kind::Key, message)
+                .hint("give the key that this backup was taken with, by --key-file"),
             FormatError::BadId(_) => Error::new(Kind::Usage, message),
             _ => Error::new(Kind::Damaged, message).hint(
                 "the store returned other bytes than were written: restore from another backup, \

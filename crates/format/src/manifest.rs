@@ -180,6 +180,12 @@ impl Manifest {
         Checksum::of(body.as_bytes()).check(checksum.parse()?)?;
         let authentication =
             lines.next().and_then(|line| line.strip_prefix("authentication ")).map(str::to_owned);
+        // Nothing else covers the trailer itself: it must be just what the writer makes of it.
+        let mut written = format!("checksum {}\n", Checksum::of(body.as_bytes()));
+        written.extend(authentication.iter().map(|made| format!("authentication {made}\n")));
+        if trailer != written {
+            return Err(not("its last lines were altered or cut short"));
+        }
         let json = &body[title.len() + 1..];
         let manifest: Manifest =
             serde_json::from_str(json).map_err(|error| not(&error.to_string()))?;

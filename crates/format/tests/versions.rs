@@ -207,6 +207,7 @@ fn contents() -> Contents {
         name: name.to_owned(),
         options: "NOSUPERUSER LOGIN".to_owned(),
         password: None,
+        password_unknown: false,
         settings: Vec::new(),
         comment: None,
         member_of: Vec::new(),

@@ -1,9 +1,18 @@
 //! The program as its users meet it: arguments in, text, JSON and exit codes out.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
+#![allow(clippy::print_stdout, reason = "what a failing test was at is shown with its failure")]
 
+mod bad_input;
+mod consistency;
+#[cfg(feature = "failpoints")]
+mod crashes;
+mod damage;
+mod faults;
 mod fidelity;
 mod listing;
+mod state;
 mod stopping;
 mod support;
+mod tables;
 mod usage;

@@ -13,20 +13,12 @@ use crate::support::{collection, strongroom};
 fn hanging(cluster: &Cluster, proxy: &Proxy, into: &str) -> Running {
     proxy.stall();
     let url = cluster.url_at(proxy.port(), "postgres");
-    let run = strongroom(&[
-        "backup",
-        "--from",
-        &format!("{url}?connect_timeout=60"),
-        "--into",
-        into,
-    ]);
+    let run =
+        strongroom(&["backup", "--from", &format!("{url}?connect_timeout=60"), "--into", into]);
     let run = run.timeout(Duration::from_secs(30)).spawn();
     let begun = Instant::now();
     while proxy.connections() == 0 {
-        assert!(
-            begun.elapsed() < Duration::from_secs(20),
-            "no connection was opened"
-        );
+        assert!(begun.elapsed() < Duration::from_secs(20), "no connection was opened");
         thread::sleep(Duration::from_millis(10));
     }
     run
@@ -64,15 +56,8 @@ fn at_a_terminal(args: &[&str], typed: &str) -> (Option<i32>, String) {
     let command = format!("{} {}", env!("CARGO_BIN_EXE_strongroom"), args.join(" "));
     let script =
         format!("(sleep 2; echo '{typed}'; sleep 2) | script -qec \"{command}\" /dev/null");
-    let output = Command::new("sh")
-        .args(["-c", &script])
-        .env("TERM", "xterm")
-        .output()
-        .unwrap();
-    (
-        output.status.code(),
-        String::from_utf8_lossy(&output.stdout).into_owned(),
-    )
+    let output = Command::new("sh").args(["-c", &script]).env("TERM", "xterm").output().unwrap();
+    (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 #[test]
@@ -81,16 +66,11 @@ fn a_cluster_restore_that_is_not_confirmed_changes_nothing() {
     let (place, url) = (collection(folder.path()), cluster.url("postgres"));
     strongroom(&["backup", "--from", &url, "--into", &place]).expect_ok();
     cluster.create_database("later");
-    let restore = [
-        "restore", "cluster", "--from", "latest", "--in", &place, "--to", &url,
-    ];
+    let restore = ["restore", "cluster", "--from", "latest", "--in", &place, "--to", &url];
     let (code, shown) = at_a_terminal(&restore, "yes");
     assert_eq!(code, Some(1), "{shown}");
     let word = format!("127.0.0.1:{}", cluster.port());
     assert!(shown.contains(&format!("Type {word} to go on")), "{shown}");
-    assert!(
-        shown.contains("error: the restore was not confirmed; nothing was changed"),
-        "{shown}"
-    );
+    assert!(shown.contains("error: the restore was not confirmed; nothing was changed"), "{shown}");
     assert!(cluster.databases().contains(&"later".to_owned()));
 }

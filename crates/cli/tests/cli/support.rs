@@ -21,9 +21,7 @@ pub(crate) fn transcript(args: &[&str], output: &Output) -> String {
     for line in output.stderr.lines() {
         text.push_str(&format!("2> {line}\n"));
     }
-    let code = output
-        .code
-        .map_or("none".to_owned(), |code| code.to_string());
+    let code = output.code.map_or("none".to_owned(), |code| code.to_string());
     text.push_str(&format!("exit {code}\n"));
     text
 }

@@ -40,10 +40,7 @@ fn every_command_has_a_help_with_an_example() {
 #[test]
 fn the_version_is_told() {
     let output = strongroom(&["--version"]).expect_ok();
-    assert_eq!(
-        output.stdout,
-        concat!("strongroom ", env!("CARGO_PKG_VERSION"), "\n")
-    );
+    assert_eq!(output.stdout, concat!("strongroom ", env!("CARGO_PKG_VERSION"), "\n"));
 }
 
 #[test]
@@ -62,102 +59,31 @@ fn wrong_arguments_are_refused() {
         &["backup"],
         &["backups", "--in", "ftp://host/backups"],
         &["backups", "--in", "/var/backups"],
-        &[
-            "backup",
-            "--from",
-            "mysql://host/shop",
-            "--into",
-            &collection,
-        ],
-        &[
-            "backup",
-            "--from",
-            "postgresql://h/d?sslcert=x",
-            "--into",
-            &collection,
-        ],
+        &["backup", "--from", "mysql://host/shop", "--into", &collection],
+        &["backup", "--from", "postgresql://h/d?sslcert=x", "--into", &collection],
         &["backup", "--into", &collection, "--table", "orders"],
-        &[
-            "backup",
-            "--into",
-            &collection,
-            "--database",
-            "a",
-            "--table",
-            "a.b.c",
-        ],
+        &["backup", "--into", &collection, "--database", "a", "--table", "a.b.c"],
         &["backup", "--into", &collection, "--workers", "0"],
         &["backup", "--into", &collection, "--level", "20"],
-        &[
-            "backup",
-            "--into",
-            &collection,
-            "--read-point-limit",
-            "soon",
-        ],
+        &["backup", "--into", &collection, "--read-point-limit", "soon"],
         &["show", "yesterday", "--in", &collection],
-        &[
-            "restore",
-            "database",
-            "--from",
-            "latest",
-            "--in",
-            &collection,
-        ],
-        &[
-            "restore",
-            "table",
-            "public.orders",
-            "--from",
-            "latest",
-            "--in",
-            &collection,
-        ],
-        &[
-            "restore",
-            "cluster",
-            "--from",
-            "latest",
-            "--in",
-            &collection,
-        ],
-        &[
-            "rekey",
-            "--in",
-            &collection,
-            "--new-key-file",
-            "/nonexistent/new.key",
-        ],
-        &[
-            "restore",
-            "database",
-            "--in",
-            "x",
-            "postgresql://ann:hush@db/shop",
-            "--nonsense",
-        ],
+        &["restore", "database", "--from", "latest", "--in", &collection],
+        &["restore", "table", "public.orders", "--from", "latest", "--in", &collection],
+        &["restore", "cluster", "--from", "latest", "--in", &collection],
+        &["rekey", "--in", &collection, "--new-key-file", "/nonexistent/new.key"],
+        &["restore", "database", "--in", "x", "postgresql://ann:hush@db/shop", "--nonsense"],
         &["backups", "postgresql://ann:hush@db/shop"],
     ];
     let text = transcripts(calls);
-    let told = text
-        .lines()
-        .filter(|line| !line.starts_with('$'))
-        .collect::<String>();
+    let told = text.lines().filter(|line| !line.starts_with('$')).collect::<String>();
     assert!(!told.contains("hush"), "{text}");
-    let ends = text
-        .lines()
-        .filter(|line| line.starts_with("exit"))
-        .collect::<Vec<_>>();
+    let ends = text.lines().filter(|line| line.starts_with("exit")).collect::<Vec<_>>();
     assert_eq!(ends, vec!["exit 2"; calls.len()], "{text}");
     let place = regex(&collection);
     with_settings!({ filters => vec![(place.as_str(), "file://[DIR]")] }, {
         assert_snapshot!(text);
     });
-    assert_eq!(
-        fs::read_dir(folder.path()).unwrap().count(),
-        0,
-        "a wrong call writes nothing"
-    );
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "a wrong call writes nothing");
 }
 
 #[test]
@@ -173,46 +99,14 @@ fn what_does_not_exist_is_named() {
         &["show", "latest", "--in", &collection],
         &["show", "2026/11/22-130000.00", "--in", &collection],
         &["verify", "2026/11/22-130000.00", "--in", &collection],
-        &[
-            "restore",
-            "database",
-            "shop",
-            "--from",
-            "latest",
-            "--in",
-            &collection,
-        ],
-        &[
-            "restore",
-            "cluster",
-            "--from",
-            "latest",
-            "--in",
-            &collection,
-            "--yes",
-        ],
-        &[
-            "show",
-            "latest",
-            "--in",
-            &collection,
-            "--key-file",
-            "/nonexistent/key",
-        ],
+        &["restore", "database", "shop", "--from", "latest", "--in", &collection],
+        &["restore", "cluster", "--from", "latest", "--in", &collection, "--yes"],
+        &["show", "latest", "--in", &collection, "--key-file", "/nonexistent/key"],
         &["show", "latest", "--in", &collection, "--key-file", key],
-        &[
-            "backup",
-            "--from",
-            "postgresql://postgres@127.0.0.1:1",
-            "--into",
-            &collection,
-        ],
+        &["backup", "--from", "postgresql://postgres@127.0.0.1:1", "--into", &collection],
     ];
     let text = transcripts(calls);
-    let ends = text
-        .lines()
-        .filter(|line| line.starts_with("exit"))
-        .collect::<Vec<_>>();
+    let ends = text.lines().filter(|line| line.starts_with("exit")).collect::<Vec<_>>();
     assert_eq!(ends, vec!["exit 1"; calls.len()], "{text}");
     let place = regex(&collection);
     let bare = regex(folder.path().to_str().unwrap());
@@ -228,38 +122,12 @@ fn with_json_an_error_is_one_object() {
     let folder = TempDir::new().unwrap();
     let collection = collection(folder.path());
     for (args, code, kind) in [
-        (
-            vec!["show", "latest", "--in", &collection, "--json"],
-            1,
-            "not-found",
-        ),
-        (
-            vec!["--json", "show", "yesterday", "--in", &collection],
-            2,
-            "usage",
-        ),
+        (vec!["show", "latest", "--in", &collection, "--json"], 1, "not-found"),
+        (vec!["--json", "show", "yesterday", "--in", &collection], 2, "usage"),
         (vec!["backup", "--json"], 2, "usage"),
+        (vec!["restore", "cluster", "--from", "latest", "--in", &collection, "--json"], 2, "usage"),
         (
-            vec![
-                "restore",
-                "cluster",
-                "--from",
-                "latest",
-                "--in",
-                &collection,
-                "--json",
-            ],
-            2,
-            "usage",
-        ),
-        (
-            vec![
-                "backups",
-                "--in",
-                &collection,
-                "--json",
-                "s3://b?AWS_SECRET_ACCESS_KEY=hush",
-            ],
+            vec!["backups", "--in", &collection, "--json", "s3://b?AWS_SECRET_ACCESS_KEY=hush"],
             2,
             "usage",
         ),
@@ -269,18 +137,11 @@ fn with_json_an_error_is_one_object() {
         assert!(!output.stderr.contains("hush"));
         let error: Value = serde_json::from_str(&output.stderr).unwrap();
         assert_eq!(error["error"]["kind"], kind, "{args:?}");
-        assert!(
-            error["error"]["message"].as_str().unwrap().len() > 10,
-            "{error}"
-        );
+        assert!(error["error"]["message"].as_str().unwrap().len() > 10, "{error}");
         assert!(error["error"]["hint"].is_string(), "{error}");
     }
     let output = strongroom(&["backup", "--json"]).expect_fail(2);
-    assert!(
-        output.stderr.contains("--into <COLLECTION>"),
-        "{}",
-        output.stderr
-    );
+    assert!(output.stderr.contains("--into <COLLECTION>"), "{}", output.stderr);
 }
 
 #[test]
@@ -291,37 +152,23 @@ fn the_collection_and_the_passphrase_may_come_from_the_environment() {
         .expect_ok();
     assert_eq!(run.stdout, "[]\n");
     let run = strongroom(&["backups"])
-        .env(
-            "STRONGROOM_COLLECTION",
-            "s3://b/x?AWS_SECRET_ACCESS_KEY=hush&AUTH=odd",
-        )
+        .env("STRONGROOM_COLLECTION", "s3://b/x?AWS_SECRET_ACCESS_KEY=hush&AUTH=odd")
         .expect_fail(2);
     assert!(!run.stderr.contains("hush"), "{}", run.stderr);
     let help = strongroom(&["backups", "--help"])
-        .env(
-            "STRONGROOM_COLLECTION",
-            "s3://b/x?AWS_SECRET_ACCESS_KEY=hush",
-        )
+        .env("STRONGROOM_COLLECTION", "s3://b/x?AWS_SECRET_ACCESS_KEY=hush")
         .expect_ok();
     assert!(!help.stdout.contains("hush"), "{}", help.stdout);
     let run = strongroom(&["show", "latest", "--in", &collection(folder.path())])
         .env("STRONGROOM_PASSPHRASE", "short")
         .expect_fail(1);
-    assert!(
-        run.stderr.contains("STRONGROOM_PASSPHRASE"),
-        "{}",
-        run.stderr
-    );
+    assert!(run.stderr.contains("STRONGROOM_PASSPHRASE"), "{}", run.stderr);
 }
 
 /// The text as a regular expression that matches it.
 fn regex(text: &str) -> String {
     let escape = |c: char| {
-        if c.is_alphanumeric() {
-            c.to_string()
-        } else {
-            format!("\\{c}")
-        }
+        if c.is_alphanumeric() { c.to_string() } else { format!("\\{c}") }
     };
     text.chars().map(escape).collect()
 }

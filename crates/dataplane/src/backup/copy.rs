@@ -89,6 +89,9 @@ pub(super) struct Copied {
     pub(super) tables: Vec<Table>,
     pub(super) large_object_data: Option<TableData>,
     pub(super) lists: Vec<Option<SegmentList>>,
+    /// The workers' connections. What they have locked must not change before the definitions have
+    /// been read too.
+    pub(super) locks: Vec<Wire>,
 }
 
 /// The tables that one worker locks: the small ones are its own, the large ones everybody's.
@@ -179,26 +182,30 @@ pub(super) async fn copy(
         progress: progress.clone(),
     });
     let mut running = tokio::task::JoinSet::new();
-    for (mut worker, (wire, share)) in std::mem::take(workers).into_iter().zip(shares) {
+    for (mut worker, (mut wire, share)) in std::mem::take(workers).into_iter().zip(shares) {
         let shop = shop.clone();
         running.spawn(async move {
-            let result = worker.work(wire, share, &shop).await;
+            let result = worker.work(&mut wire, share, &shop).await;
             if result.is_err() {
                 // The others need not go on, and their packs can still be used.
                 shop.cancel.cancel();
             }
-            (worker, result)
+            (worker, wire, result)
         });
     }
     let mut found = Vec::new();
+    let mut locks = Vec::new();
     let mut failure: Option<Error> = None;
     while let Some(ended) = running.join_next().await {
-        let (worker, result) = ended.map_err(|error| {
+        let (worker, wire, result) = ended.map_err(|error| {
             Error::new(Kind::Failed, format!("a worker ended unexpectedly: {error}"))
         })?;
         workers.push(worker);
         match result {
-            Ok(segments) => found.extend(segments),
+            Ok(segments) => {
+                found.extend(segments);
+                locks.push(wire);
+            }
             // A worker that was stopped because of another says less than that other one.
             Err(error) if failure.as_ref().is_none_or(|known| known.kind() == Kind::Cancelled) => {
                 failure = Some(error);
@@ -206,7 +213,7 @@ pub(super) async fn copy(
             Err(_) => {}
         }
     }
-    failure.map_or_else(|| Ok(collect(&shop, found)), Err)
+    failure.map_or_else(|| Ok(collect(&shop, found, locks)), Err)
 }
 
 /// The tasks that are nobody's own.
@@ -229,10 +236,10 @@ fn common_tasks(tables: &[SourceTable], shares: &[(Wire, Share)], objects: usize
 type Found = (Option<usize>, Segment);
 
 impl Worker {
-    async fn work(&mut self, mut wire: Wire, share: Share, shop: &Shop) -> Result<Vec<Found>> {
+    async fn work(&mut self, wire: &mut Wire, share: Share, shop: &Shop) -> Result<Vec<Found>> {
         let stop = shop.cancel.clone();
         let worked = tokio::select! {
-            worked = self.copy_all(&mut wire, share, shop) => worked,
+            worked = self.copy_all(wire, share, shop) => worked,
             () = stop.cancelled() => Err(Error::new(Kind::Cancelled, "the backup was stopped")),
         };
         if worked.is_err() {
@@ -362,7 +369,7 @@ fn weight(task: Task, shop: &Shop) -> u64 {
 }
 
 /// Puts each segment to its table.
-fn collect(shop: &Shop, mut found: Vec<Found>) -> Copied {
+fn collect(shop: &Shop, mut found: Vec<Found>, locks: Vec<Wire>) -> Copied {
     found.sort_by_key(|(table, segment)| (table.is_none(), *table, segment.first_page));
     let mut found = found.into_iter().peekable();
     let mut tables = Vec::new();
@@ -381,7 +388,7 @@ fn collect(shop: &Shop, mut found: Vec<Found>) -> Copied {
     if large_object_data.is_some() {
         lists.push(Some(objects));
     }
-    Copied { tables, large_object_data, lists }
+    Copied { tables, large_object_data, lists, locks }
 }
 
 /// What a list of segments adds up to.

@@ -14,7 +14,7 @@ mod commit;
 mod copy;
 mod read_point;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use strongroom_format::contents::{Contents, Database};
@@ -36,8 +36,10 @@ use crate::{Error, Kind, Result, failpoint};
 
 /// The oldest server that is read.
 const OLDEST_SERVER: u32 = 130000;
-/// How often a read point is taken anew when definitions change under it.
-const ATTEMPTS: u32 = 5;
+/// How long read points are taken anew when definitions change under them.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How many of them are told of.
+const TOLD_ATTEMPTS: u32 = 3;
 
 /// What to back up, from where, into what.
 #[derive(Clone, Debug)]
@@ -304,13 +306,17 @@ impl DatabaseJob<'_> {
     /// Reads the database, with a new read point whenever somebody changes definitions before
     /// they are locked.
     async fn read(&self, workers: &mut Vec<copy::Worker>) -> Result<copy::ReadDatabase> {
+        let begun = Instant::now();
         let mut attempt = 1;
         loop {
             let tried = self.try_read(workers).await;
             match tried {
-                Err(error) if error.kind() == Kind::Busy && attempt < ATTEMPTS => {
-                    self.progress.note(format!("{error}; taking a new read point"));
-                    tokio::time::sleep(Duration::from_millis(200 * u64::from(attempt))).await;
+                Err(error) if error.kind() == Kind::Busy && begun.elapsed() < PATIENCE => {
+                    if attempt <= TOLD_ATTEMPTS {
+                        self.progress.note(format!("{error}; taking a new read point"));
+                    }
+                    tokio::time::sleep(Duration::from_millis(100 * u64::from(attempt.min(5))))
+                        .await;
                     attempt += 1;
                 }
                 Err(error) => {
@@ -379,6 +385,7 @@ impl DatabaseJob<'_> {
             (Err(error), Err(other)) if error.kind() == Kind::Cancelled => return Err(other),
             (Err(error), _) | (_, Err(error)) => return Err(error),
         };
+        drop(copied.locks);
         let database = Database {
             name: self.row.name.clone(),
             oid: self.row.oid,
@@ -409,8 +416,10 @@ async fn remove_remains(id: BackupId, store: &Store) -> Result<()> {
         // It was committed after all: only the claim is left over.
         return store.delete(&ObjectKey::Started(id).path()).await;
     }
-    for path in store.objects_in(&id.to_string()).await? {
-        store.delete(&path).await?;
+    // The claim goes last: without it, what is left would look like a backup that lost its manifest.
+    let claim = ObjectKey::Started(id).path();
+    for path in store.objects_in(&id.to_string()).await?.iter().filter(|path| **path != claim) {
+        store.delete(path).await?;
     }
-    Ok(())
+    store.delete(&claim).await
 }

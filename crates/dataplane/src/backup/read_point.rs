@@ -20,7 +20,7 @@ use strongroom_format::manifest::Targets;
 use super::DatabaseJob;
 use super::copy::Share;
 use crate::error::bail;
-use crate::names::TableName;
+use crate::names::{self, TableName};
 use crate::postgres::catalog::{self, SourceTable};
 use crate::postgres::connect::Client;
 use crate::postgres::sql::{ident, literal};
@@ -109,7 +109,8 @@ async fn lock(wire: &mut Wire, snapshot: &str, tables: Vec<&SourceTable>) -> Res
             Kind::NotFound => {
                 Error::new(Kind::Busy, "a table was dropped before it could be locked")
             }
-            Kind::Denied => error.hint("grant the role SELECT on all tables, or pg_read_all_data"),
+            Kind::Denied => Error::new(Kind::Denied, error.message())
+                .hint("grant the role SELECT on all tables, or pg_read_all_data"),
             _ => error,
         })?;
     }
@@ -176,10 +177,14 @@ async fn named(
         match kind.as_str() {
             "r" => oids.push(oid),
             "p" => oids.extend(row.get::<_, Vec<u32>>(2)),
-            _ => bail!(
-                NotFound,
-                "{name} is not a table; views and sequences come with their database's definitions"
-            ),
+            _ => {
+                return Err(Error::new(Kind::NotFound, format!("{name} is not a table")).hint(
+                    format!(
+                        "views and sequences come with their database: --database {}",
+                        names::shown(database)
+                    ),
+                ));
+            }
         }
     }
     Ok(tables.into_iter().filter(|table| oids.contains(&table.table.oid)).collect())

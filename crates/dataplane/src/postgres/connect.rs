@@ -263,6 +263,9 @@ pub(crate) fn refused(server: &Server, database: &str, error: Error) -> Error {
         Kind::Denied => error.hint(
             "check user and password (in the URL, PGPASSWORD or a pass file) and pg_hba.conf",
         ),
+        Kind::NotFound => {
+            error.hint("the server URL ends with a database that exists, such as .../postgres")
+        }
         _ => error,
     }
 }

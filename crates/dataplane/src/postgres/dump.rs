@@ -13,9 +13,10 @@ use super::catalog::STAGING;
 use super::server::Server;
 use crate::{Error, Kind, Result};
 
-/// How long it may wait for a lock. Our own connections hold theirs by then: whatever it waits for
-/// may well be a statement that waits for us, and neither would ever go on.
-const LOCK_WAIT: &str = "--lock-wait-timeout=2000";
+/// How long it may wait for a lock. Our own connections hold theirs by then: what it waits for may
+/// well be a statement that waits for us, so that neither would ever go on. Then all locks are given
+/// up, the statement runs, and a new read point is taken.
+const LOCK_WAIT: &str = "--lock-wait-timeout=500";
 
 /// A `pg_dump` of this machine.
 #[derive(Clone, Debug)]
@@ -141,7 +142,9 @@ impl PgDump {
         let said = said.replace("pg_dump: ", "").replace("error: ", "");
         let said = said.trim().lines().take(3).map(str::trim).collect::<Vec<_>>().join("; ");
         let kind = match &said {
-            text if text.contains("lock timeout") || text.contains("could not obtain lock") => {
+            // A lock that was not given, or a table that was dropped before it could be; what was
+            // dropped while it was being looked at.
+            text if text.contains("LOCK TABLE") || text.contains("cache lookup failed") => {
                 Kind::Busy
             }
             text if text.contains("permission denied") => Kind::Denied,

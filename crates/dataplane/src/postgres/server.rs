@@ -95,6 +95,12 @@ impl Server {
                  sslrootcert, connect_timeout, options",
             ));
         }
+        let names =
+            [Some(&host), Some(&user), Some(&database), password.as_ref(), options.as_ref()];
+        if names.into_iter().flatten().any(|name| name.contains('\0')) {
+            return Err(Error::new(Kind::Usage, "the server URL has a zero byte (%00) in it")
+                .hint("PostgreSQL has no such names: write the URL without it"));
+        }
         if host.contains(',') {
             bail!(Usage, "the server URL names several hosts; name one");
         }

@@ -30,14 +30,6 @@ const BUFFER: usize = 256 * 1024;
 /// Rows are handed over in runs of about this many bytes.
 pub(crate) const RUN: usize = 128 * 1024;
 
-/// A server sends rows 8 KiB at a time, and would wake us for each. Once an answer is long, a
-/// reader that was fed less than [`SIP`] rests for [`REST`], while rows gather in the socket.
-const SIP: usize = BUFFER / 4;
-/// The shortest rest that the timer knows; rows of a few hundred KiB come in that time.
-const REST: std::time::Duration = std::time::Duration::from_millis(1);
-/// An answer is long from this many bytes on.
-const LONG_ANSWER: usize = 512 * 1024;
-
 /// A connection for rows.
 pub(crate) struct Wire {
     stream: Stream,
@@ -46,10 +38,6 @@ pub(crate) struct Wire {
     end: usize,
     /// Bytes of the current row that are still to come.
     row_left: usize,
-    /// Bytes read of the current answer.
-    answered: usize,
-    /// Bytes that the last read brought.
-    last_read: usize,
     /// Header and data of one message to the server, written as one.
     out: Vec<u8>,
     /// What rows are encoded in; statements, which hold names, are always UTF-8.
@@ -87,8 +75,6 @@ impl Wire {
             start: 0,
             end: 0,
             row_left: 0,
-            answered: 0,
-            last_read: 0,
             out: Vec::new(),
             encoding: encoding.to_owned(),
         };
@@ -205,7 +191,6 @@ impl Wire {
 
     /// Reads to the end of the answer under way.
     async fn ready(&mut self) -> Result<()> {
-        self.answered = 0;
         let mut failure = None;
         loop {
             let header = self.header().await?;
@@ -348,16 +333,11 @@ impl Wire {
             self.start = 0;
         }
         while self.end - self.start < wanted {
-            if self.answered > LONG_ANSWER && self.last_read < SIP {
-                tokio::time::sleep(REST).await;
-            }
             let read = self.stream.read(&mut self.buffer[self.end..]).await.map_err(broken)?;
             if read == 0 {
                 return Err(broken(io::ErrorKind::UnexpectedEof.into()));
             }
             self.end += read;
-            self.last_read = read;
-            self.answered += read;
         }
         Ok(())
     }

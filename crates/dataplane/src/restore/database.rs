@@ -57,15 +57,16 @@ fn wanted<'a>(backup: &'a Backup, options: &RestoreOptions) -> Result<Vec<(&'a D
 
 /// Refuses names that no database or table can be given.
 pub(super) fn check_name(name: &str, what: &str) -> Result<()> {
+    let refused = |why: String| Err(Error::new(Kind::Usage, why).hint("choose another name"));
     if name.is_empty() || name.contains('\0') {
-        bail!(Usage, "the new {what} has an empty name, or one with a zero byte");
+        return refused(format!("the new {what} has an empty name, or one with a zero byte"));
     }
     if name.len() > LONGEST_NAME {
-        bail!(Usage, "the {what} name '{name}' is longer than {LONGEST_NAME} bytes");
+        return refused(format!("the {what} name '{name}' is longer than {LONGEST_NAME} bytes"));
     }
     if name.starts_with(STAGING) || matches!(name, "template0" | "template1") && what == "database"
     {
-        bail!(Usage, "the {what} name '{name}' is reserved");
+        return refused(format!("the {what} name '{name}' is reserved"));
     }
     Ok(())
 }

@@ -156,6 +156,7 @@ pub(crate) fn loaded_through(
 /// Refuses options that contradict each other.
 fn check(options: &RestoreOptions) -> Result<()> {
     let usage = |message: &str| Err(Error::new(Kind::Usage, message));
+    let one_at_a_time = "restore them one at a time, or leave the option out";
     if options.workers == 0 {
         return usage("--workers is 0; at least one connection is needed");
     }
@@ -163,10 +164,12 @@ fn check(options: &RestoreOptions) -> Result<()> {
         RestoreTarget::Databases { names, .. } if names.is_empty() => usage("name a database"),
         RestoreTarget::Databases { names, restore_to: Some(_) } if names.len() != 1 => {
             usage("--restore-to gives one database a new name; several are named")
+                .map_err(|error| error.hint(one_at_a_time))
         }
         RestoreTarget::Tables { names, .. } if names.is_empty() => usage("name a table"),
         RestoreTarget::Tables { names, new_table_name: Some(_), .. } if names.len() != 1 => {
             usage("--new-table-name gives one table a new name; several are named")
+                .map_err(|error| error.hint(one_at_a_time))
         }
         _ => Ok(()),
     }

@@ -36,7 +36,11 @@ pub(super) async fn publish(
     request: &Request<'_>,
     hidden: &HashMap<String, String>,
 ) -> Result<Vec<String>> {
-    let mut script = format!("BEGIN;\nSET LOCAL lock_timeout = '{LOCK_TIMEOUT}';\n");
+    // Nothing of the staging is durable until this transaction is, which makes all of it so.
+    let mut script = format!(
+        "BEGIN;\nSET LOCAL lock_timeout = '{LOCK_TIMEOUT}';\n\
+         SET LOCAL synchronous_commit TO DEFAULT;\n"
+    );
     let mut created = Vec::new();
     let mut taken: HashSet<(String, String)> = HashSet::new();
     for source in hidden.keys() {

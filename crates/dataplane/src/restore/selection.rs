@@ -329,7 +329,6 @@ mod tests {
         assert_eq!(
             without_default(text, &sequence),
             "CREATE TABLE \"public\".\"t\" (\n    \"a\" integer NOT NULL,\n    \"b\" integer DEFAULT 7\n);"
-                .replace("integer NOT", "integer NOT")
         );
     }
 }

@@ -56,6 +56,10 @@ fn open_folder(url: &Url, create: bool) -> Result<Opened> {
         Error::new(Kind::Usage, "the collection URL names no folder of this machine")
             .hint("three slashes, then the absolute folder: file:///var/backups/strongroom")
     })?;
+    if folder.as_os_str().as_encoded_bytes().contains(&0) {
+        return Err(Error::new(Kind::Usage, "the collection URL has a zero byte (%00) in it")
+            .hint("no folder has such a name: write the URL without it"));
+    }
     let shown = format!("file://{}", folder.display());
     if create {
         use std::os::unix::fs::DirBuilderExt;
@@ -161,6 +165,15 @@ fn patience() -> Result<Duration> {
 /// What an error of a store means.
 pub(super) fn translate(doing: &str, error: object_store::Error) -> Error {
     use object_store::Error as E;
+    let text = error.to_string();
+    // Without credentials, the cloud's machine that we may run on is asked for its own.
+    if text.contains("/latest/api/token") || text.contains("/latest/meta-data/iam") {
+        return Error::new(
+            Kind::Denied,
+            format!("{doing}: no credentials for the store were found"),
+        )
+        .hint("give AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the URL or the environment");
+    }
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
     while let Some(inner) = cause {
         if let Some(io) = inner.downcast_ref::<std::io::Error>() {
@@ -168,7 +181,6 @@ pub(super) fn translate(doing: &str, error: object_store::Error) -> Error {
         }
         cause = inner.source();
     }
-    let text = error.to_string();
     // Looked for in its place alone: the text also holds object names, which are full of numbers.
     let status = text.split_once("status code: ").map_or("", |(_, status)| first_line(status));
     match &error {
