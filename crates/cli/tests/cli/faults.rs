@@ -272,7 +272,7 @@ fn a_restore_into_a_full_disk_says_so_and_changes_nothing() {
     let before = state(&target);
 
     let output = restore("shop", &place, &url).run();
-    assert_told(&output, "exhausted", &["shop", "No space left on device"]);
+    assert_told(&output, "exhausted", &["shop", "53100"]);
     assert_nothing_left(&target);
     assert_same_contents(&before, &state(&target));
     target.psql("shop", "CREATE TABLE usable AS SELECT 1; DROP TABLE usable");
@@ -280,7 +280,7 @@ fn a_restore_into_a_full_disk_says_so_and_changes_nothing() {
     target.restart();
     let filler = fill(&base, 2 * 1024 * 1024);
     let output = restore("shop", &place, &url).run();
-    assert_told(&output, "exhausted", &["shop", "No space left on device"]);
+    assert_told(&output, "exhausted", &["shop", "53100"]);
     assert_nothing_left(&target);
     assert_same_contents(&before, &state(&target));
     fs::remove_file(filler).unwrap();
