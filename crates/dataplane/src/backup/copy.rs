@@ -1,11 +1,11 @@
 //! Copying rows: tables cut into segments, segments read by parallel workers into packs.
 //!
-//! A table is cut at fixed page boundaries, chosen once per table so that heap and out-of-line
-//! bytes of a segment stay near [`SEGMENT_BYTES`]. A worker first copies the small tables that are
-//! its own, then takes segments of the large ones from a common list, largest table first, until
-//! that is empty: all workers end within a segment of each other. On every connection the next
-//! query is sent before the last answer was read.
+//! A worker first copies the small tables that are its own, then takes segments of the large ones
+//! from a common list, largest table first, until that is empty: all workers end within a segment
+//! of each other. Tables that were not locked in time come last, in rounds: lock some, copy them,
+//! let them go. On every connection the next query is sent before the last answer was read.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -16,7 +16,9 @@ use strongroom_format::piece::PieceWriter;
 use strongroom_format::segment::{Segment, SegmentList, place};
 use tokio_util::sync::CancellationToken;
 
-use super::BackupOptions;
+use super::read_point::{Latecomers, Tables};
+use super::share::{Share, cut, pages_per_segment};
+use super::{BackupOptions, DatabaseJob};
 use crate::postgres::catalog::{SourceTable, large_object_rows};
 use crate::postgres::sql::ident;
 use crate::postgres::wire::Wire;
@@ -24,19 +26,12 @@ use crate::progress::Progress;
 use crate::store::{PackWriter, Packs, Store};
 use crate::{Error, Kind, Result};
 
-/// Heap and out-of-line bytes that a segment should stand for.
-const SEGMENT_BYTES: u64 = 2 * 1024 * 1024;
 /// Bytes of rows after which a segment is compressed while it is still being read.
 const LONG_RUN: usize = 4 * 1024 * 1024;
-/// A table is never cut into more segments than this, so that its list stays small.
-const MOST_SEGMENTS: u32 = 1 << 18;
 /// Large objects per segment.
 const OBJECTS_PER_SEGMENT: usize = 200;
 /// Queries under way per connection.
 const PIPELINE: usize = 2;
-/// Servers from here on find rows by page range without reading the whole table.
-const TID_RANGE_SCANS: u32 = 140000;
-
 /// One worker's lasting parts: its open pack, and its compressor.
 pub(super) struct Worker {
     pack: PackWriter,
@@ -94,51 +89,6 @@ pub(super) struct Copied {
     pub(super) locks: Vec<Wire>,
 }
 
-/// The tables that one worker locks: the small ones are its own, the large ones everybody's.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Share {
-    pub(super) small: Vec<usize>,
-    pub(super) large: Arc<Vec<(usize, u32)>>,
-}
-
-impl Share {
-    /// Divides tables (largest first) among workers. Empty tables are in nobody's share.
-    pub(super) fn divide(tables: &[SourceTable], workers: usize, version_num: u32) -> Vec<Share> {
-        let mut large = Vec::new();
-        let mut small: Vec<(u64, Vec<usize>)> = vec![(0, Vec::new()); workers];
-        for (index, table) in tables.iter().enumerate() {
-            let pages = table.table.pages;
-            if pages == 0 && table.by_page {
-                continue;
-            }
-            let per_segment = pages_per_segment(table);
-            if table.by_page && version_num >= TID_RANGE_SCANS && pages > per_segment {
-                large.push((index, per_segment));
-            } else if let Some(least) = small.iter_mut().min_by_key(|(bytes, _)| *bytes) {
-                // A query costs something even where the table is tiny.
-                least.0 += table.bytes() + 8192;
-                least.1.push(index);
-            }
-        }
-        let large = Arc::new(large);
-        small.into_iter().map(|(_, small)| Share { small, large: large.clone() }).collect()
-    }
-
-    /// Every table of the share.
-    pub(super) fn all(&self) -> impl Iterator<Item = usize> + '_ {
-        self.small.iter().copied().chain(self.large.iter().map(|(index, _)| *index))
-    }
-}
-
-/// Pages per segment of a table: fewer where much lies out of line, more where there are too many.
-fn pages_per_segment(table: &SourceTable) -> u32 {
-    let pages = u64::from(table.table.pages.max(1));
-    let per_page = (table.bytes() / pages).max(1);
-    let wanted = (SEGMENT_BYTES / per_page).max(1);
-    let least = pages.div_ceil(u64::from(MOST_SEGMENTS));
-    u32::try_from(wanted.max(least)).unwrap_or(u32::MAX)
-}
-
 /// One query's worth of rows.
 #[derive(Clone, Copy, Debug)]
 enum Task {
@@ -152,8 +102,10 @@ enum Task {
 
 /// What the workers of one database share.
 struct Shop {
-    tables: Vec<SourceTable>,
+    tables: Arc<Vec<SourceTable>>,
+    version_num: u32,
     objects: Vec<u32>,
+    latecomers: Latecomers,
     /// Tasks that any worker may take, the largest tables' first.
     common: Vec<Task>,
     next: AtomicUsize,
@@ -164,25 +116,32 @@ struct Shop {
 /// Copies all rows of the read point's tables, and the bytes of these large objects. The workers
 /// are put back whether it succeeds or not.
 pub(super) async fn copy(
-    tables: &[SourceTable],
-    shares: Vec<(Wire, Share)>,
+    read: Tables,
+    latecomers: Latecomers,
     workers: &mut Vec<Worker>,
     objects: Vec<u32>,
-    progress: &Progress,
+    job: &DatabaseJob<'_>,
     cancel: CancellationToken,
 ) -> Result<Copied> {
-    let common = common_tasks(tables, &shares, objects.len());
-    progress.expected(tables.iter().map(SourceTable::bytes).sum());
+    let Tables { tables, crew } = read;
+    let version_num = job.cluster.source.version_num;
+    let large = crew.first().map(|(_, share)| share.large.clone()).unwrap_or_default();
+    let mut common: Vec<Task> =
+        large.iter().flat_map(|table| tasks(&tables, *table, version_num)).collect();
+    common.extend((0..objects.len()).step_by(OBJECTS_PER_SEGMENT).map(Task::Objects));
+    job.progress.expected(tables.iter().map(SourceTable::bytes).sum());
     let shop = Arc::new(Shop {
-        tables: tables.to_vec(),
+        tables,
+        version_num,
         objects,
+        latecomers,
         common,
         next: AtomicUsize::new(0),
         cancel,
-        progress: progress.clone(),
+        progress: job.progress.clone(),
     });
     let mut running = tokio::task::JoinSet::new();
-    for (mut worker, (mut wire, share)) in std::mem::take(workers).into_iter().zip(shares) {
+    for (mut worker, (mut wire, share)) in std::mem::take(workers).into_iter().zip(crew) {
         let shop = shop.clone();
         running.spawn(async move {
             let result = worker.work(&mut wire, share, &shop).await;
@@ -216,20 +175,24 @@ pub(super) async fn copy(
     failure.map_or_else(|| Ok(collect(&shop, found, locks)), Err)
 }
 
-/// The tasks that are nobody's own.
-fn common_tasks(tables: &[SourceTable], shares: &[(Wire, Share)], objects: usize) -> Vec<Task> {
-    let mut tasks = Vec::new();
-    let large = shares.first().map(|(_, share)| share.large.clone()).unwrap_or_default();
-    for (table, count) in large.iter().copied() {
-        let pages = tables[table].table.pages;
-        let firsts = (0..pages).step_by(count.max(1) as usize);
-        tasks.extend(firsts.map(|first| {
-            let last = first.saturating_add(count) >= pages;
-            Task::Pages { table, first, count, last }
-        }));
+/// The tasks that a table is read by.
+fn tasks(tables: &[SourceTable], table: usize, version_num: u32) -> Vec<Task> {
+    let Some(count) = cut(&tables[table], version_num) else {
+        return vec![Task::Whole(table)];
+    };
+    let pages = tables[table].table.pages;
+    let firsts = (0..pages).step_by(count as usize);
+    let range = |first: u32| {
+        let last = first.saturating_add(count) >= pages;
+        Task::Pages { table, first, count, last }
+    };
+    firsts.map(range).collect()
+}
+
+impl Shop {
+    fn tasks(&self, tables: &[usize]) -> VecDeque<Task> {
+        tables.iter().flat_map(|table| tasks(&self.tables, *table, self.version_num)).collect()
     }
-    tasks.extend((0..objects).step_by(OBJECTS_PER_SEGMENT).map(Task::Objects));
-    tasks
 }
 
 /// A segment and the table it belongs to; `None`: the large objects.
@@ -249,13 +212,28 @@ impl Worker {
     }
 
     async fn copy_all(&mut self, wire: &mut Wire, share: Share, shop: &Shop) -> Result<Vec<Found>> {
-        let mut own = share.small.into_iter().map(Task::Whole);
-        let mut take = || {
-            own.next()
-                .or_else(|| shop.common.get(shop.next.fetch_add(1, Ordering::Relaxed)).copied())
-        };
-        let mut asked = std::collections::VecDeque::new();
         let mut found = Vec::new();
+        let mut own = shop.tasks(&share.locked);
+        let common = || shop.common.get(shop.next.fetch_add(1, Ordering::Relaxed)).copied();
+        self.copy_tasks(wire, shop, &mut found, || own.pop_front().or_else(common)).await?;
+        for round in share.unlocked.chunks(Latecomers::ROUND) {
+            let tables: Vec<&SourceTable> = round.iter().map(|at| &shop.tables[*at]).collect();
+            shop.latecomers.lock(wire, &tables).await?;
+            let mut own = shop.tasks(round);
+            self.copy_tasks(wire, shop, &mut found, || own.pop_front()).await?;
+        }
+        Ok(found)
+    }
+
+    /// Copies the segments of all tasks that `take` hands out.
+    async fn copy_tasks(
+        &mut self,
+        wire: &mut Wire,
+        shop: &Shop,
+        found: &mut Vec<Found>,
+        mut take: impl FnMut() -> Option<Task>,
+    ) -> Result<()> {
+        let mut asked = VecDeque::new();
         loop {
             while asked.len() < PIPELINE {
                 let Some(task) = take() else { break };
@@ -263,7 +241,7 @@ impl Worker {
                 asked.push_back(task);
             }
             let Some(task) = asked.pop_front() else {
-                return Ok(found);
+                return Ok(());
             };
             let segment = self
                 .copy_segment(wire, task)

@@ -13,17 +13,20 @@
 mod commit;
 mod copy;
 mod read_point;
+mod share;
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use strongroom_format::contents::{Contents, Database};
+use strongroom_format::contents::{Contents, Database, Extension, LargeObject, Sequence};
 use strongroom_format::key::{DataKey, EncryptionInfo, Secret};
 use strongroom_format::layout::ObjectKey;
 use strongroom_format::manifest::{Manifest, Omission, Source, Targets};
 use strongroom_format::{BackupId, FORMAT_VERSION};
 use tokio_util::sync::CancellationToken;
 
+use self::read_point::ReadPoint;
 use crate::error::bail;
 use crate::names::TableName;
 use crate::postgres::catalog::{self, DatabaseRow};
@@ -308,8 +311,9 @@ impl DatabaseJob<'_> {
     async fn read(&self, workers: &mut Vec<copy::Worker>) -> Result<copy::ReadDatabase> {
         let begun = Instant::now();
         let mut attempt = 1;
+        let mut suspects = HashSet::new();
         loop {
-            let tried = self.try_read(workers).await;
+            let tried = self.try_read(workers, &mut suspects).await;
             match tried {
                 Err(error) if error.kind() == Kind::Busy && begun.elapsed() < PATIENCE => {
                     if attempt <= TOLD_ATTEMPTS {
@@ -327,65 +331,65 @@ impl DatabaseJob<'_> {
         }
     }
 
-    async fn try_read(&self, workers: &mut Vec<copy::Worker>) -> Result<copy::ReadDatabase> {
-        let prepared = async {
-            let point = read_point::ReadPoint::take(self, workers.len()).await?;
-            failpoint::pass("backup.after-read-point")?;
-            let sequences =
-                catalog::sequences(&point.client).await.map_err(|error| match error.kind() {
-                    Kind::NotFound => {
-                        Error::new(Kind::Busy, "a sequence was dropped before it could be read")
-                    }
-                    _ => error,
-                })?;
-            let extensions = catalog::extensions(&point.client).await?;
-            let filled_views = catalog::filled_views(&point.client).await?;
-            let large_objects = match self.cluster.targets {
-                Targets::Tables(_) => Vec::new(),
-                _ => catalog::large_objects(&point.client).await?,
-            };
-            Ok((point, sequences, extensions, filled_views, large_objects))
-        };
+    async fn try_read(
+        &self,
+        workers: &mut Vec<copy::Worker>,
+        suspects: &mut HashSet<u32>,
+    ) -> Result<copy::ReadDatabase> {
         // A lock may be waited for long, and a server may not answer at all.
-        let prepared = tokio::select! {
-            prepared = prepared => prepared,
-            () = self.cancel.cancelled() => Err(stopped()),
+        let mut point = tokio::select! {
+            taken = ReadPoint::take(self, workers.len(), suspects) => taken?,
+            () = self.cancel.cancelled() => return Err(stopped()),
         };
-        let (mut point, sequences, extensions, filled_views, large_objects) = prepared?;
-        let oids = large_objects.iter().map(|object| object.oid).collect();
-        let shares = std::mem::take(&mut point.shares);
+        failpoint::pass("backup.after-read-point")?;
         // Rows and definitions are read side by side; when one fails, the other need not go on.
         let stop = self.cancel.child_token();
+        let defined = CancellationToken::new();
+        let snapshot = point.snapshot.clone();
         let definitions = async {
             let written = tokio::select! {
-                written = commit::write_schema(self, &point.snapshot) => written,
+                written = commit::write_schema(self, &snapshot) => written,
                 () = stop.cancelled() => Err(stopped()),
             };
-            if written.is_err() {
-                stop.cancel();
+            match written {
+                Ok(_) => defined.cancel(),
+                Err(_) => stop.cancel(),
             }
             written
         };
-        let watch = read_point::watch_waiters(self, &stop);
-        let rows = copy::copy(&point.tables, shares, workers, oids, self.progress, stop.clone());
         let rows = async {
-            let copied = rows.await;
-            if copied.is_err() {
+            let latecomers = point.latecomers();
+            let prepared = tokio::select! {
+                prepared = self.prepare(&mut point, suspects, &defined) => prepared,
+                () = stop.cancelled() => Err(stopped()),
+            };
+            let read = async {
+                let (tables, rest) = prepared?;
+                let oids = rest.large_objects.iter().map(|object| object.oid).collect();
+                // It stops by itself, and gives the workers back.
+                let copied = copy::copy(tables, latecomers, workers, oids, self, stop.clone());
+                Ok((copied.await?, rest))
+            };
+            let read = read.await;
+            if read.is_err() {
                 stop.cancel();
             }
-            copied
+            read
         };
+        let watch = read_point::watch_waiters(self, &stop);
         let both = tokio::select! {
             both = async { tokio::join!(definitions, rows) } => both,
             never = watch => match never {},
         };
-        let (schema, copied) = match both {
-            (Ok(schema), Ok(copied)) => (schema, copied),
+        let (schema, read) = match both {
+            (Ok(schema), Ok(read)) => (schema, read),
             // One was stopped because of the other, and says less than that other one.
             (Err(error), Err(other)) if error.kind() == Kind::Cancelled => return Err(other),
             (Err(error), _) | (_, Err(error)) => return Err(error),
         };
+        let (copied, Rest { sequences, extensions, filled_views, large_objects }) = read;
         drop(copied.locks);
+        read_point::names_held(&point.present, &copied.tables).await?;
         let database = Database {
             name: self.row.name.clone(),
             oid: self.row.oid,
@@ -404,6 +408,42 @@ impl DatabaseJob<'_> {
         };
         Ok(copy::ReadDatabase { database, lists: copied.lists })
     }
+
+    /// Reads everything but definitions and rows, and waits until rows may be read.
+    async fn prepare(
+        &self,
+        point: &mut ReadPoint,
+        suspects: &mut HashSet<u32>,
+        defined: &CancellationToken,
+    ) -> Result<(read_point::Tables, Rest)> {
+        let tables = point.tables(self, suspects).await?;
+        let sequences = catalog::sequences(&point.client, &point.present).await;
+        let sequences = sequences.map_err(|error| match error.kind() {
+            Kind::NotFound => {
+                Error::new(Kind::Busy, "a sequence was dropped before it could be read")
+            }
+            _ => error,
+        })?;
+        let extensions = catalog::extensions(&point.client).await?;
+        let filled_views = catalog::filled_views(&point.client).await?;
+        let large_objects = match self.cluster.targets {
+            Targets::Tables(_) => Vec::new(),
+            _ => catalog::large_objects(&point.client).await?,
+        };
+        // Reading in rounds lets locks go on the way; the definitions must be known by then.
+        if tables.crew.iter().any(|(_, share)| !share.unlocked.is_empty()) {
+            defined.cancelled().await;
+        }
+        Ok((tables, Rest { sequences, extensions, filled_views, large_objects }))
+    }
+}
+
+/// Everything of a database but its definitions and rows.
+struct Rest {
+    sequences: Vec<Sequence>,
+    extensions: Vec<Extension>,
+    filled_views: Vec<u32>,
+    large_objects: Vec<LargeObject>,
 }
 
 fn stopped() -> Error {

@@ -4,7 +4,7 @@
 //! Results come under the snapshot of the client's transaction, except for what functions such as
 //! `pg_relation_size` look up, which is always the present.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use strongroom_format::contents::{
     Column, Extension, LargeObject, Membership, Role, Sequence, Table, TableData,
@@ -72,22 +72,31 @@ impl SourceTable {
         qualified(&self.table.schema, &self.table.name)
     }
 
+    /// Takes note of its size.
+    pub(crate) fn measured(&mut self, size: Size) {
+        self.table.pages = size.pages;
+        self.heap_bytes = size.heap_bytes;
+        self.toast_bytes = size.toast_bytes;
+    }
+
+    /// No page, so no row.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_page && self.table.pages == 0
+    }
+
     pub(crate) fn bytes(&self) -> u64 {
         self.heap_bytes + self.toast_bytes
     }
 }
 
-/// All relations of the current database that hold rows of their own, largest first.
+/// All relations of the current database that hold rows of their own, in the order of their names.
+/// Their sizes are not asked here: that takes locks, and may wait. See [`size_query`].
 pub(crate) async fn tables(client: &Client) -> Result<Vec<SourceTable>> {
     let rows = client
         .query(
             "SELECT c.oid, n.nspname::text, c.relname::text, c.relfilenode, c.relpersistence = 'p', \
-                    coalesce(am.amname = 'heap', false), \
-                    coalesce(pg_relation_size(c.oid), 0), \
-                    coalesce(pg_relation_size(nullif(c.reltoastrelid, 0)), 0), \
-                    e.extname::text, \
-                    e.extcondition[array_position(e.extconfig, c.oid)], \
-                    a.names, a.types, current_setting('block_size')::int8 \
+                    coalesce(am.amname = 'heap', false), e.extname::text, \
+                    e.extcondition[array_position(e.extconfig, c.oid)], a.names, a.types \
              FROM pg_class c \
              JOIN pg_namespace n ON n.oid = c.relnamespace \
              LEFT JOIN pg_am am ON am.oid = c.relam \
@@ -104,21 +113,18 @@ pub(crate) async fn tables(client: &Client) -> Result<Vec<SourceTable>> {
                    AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') \
                    AND NOT starts_with(n.nspname, 'strongroom_staging_') \
                    AND (e.oid IS NULL OR c.oid = ANY (e.extconfig)) \
-             ORDER BY coalesce(pg_relation_size(c.oid), 0) + \
-                      coalesce(pg_relation_size(nullif(c.reltoastrelid, 0)), 0) DESC, \
-                      n.nspname, c.relname",
+             ORDER BY n.nspname, c.relname",
             &[],
         )
         .await?;
     Ok(rows
         .iter()
         .map(|row| {
-            let names: Option<Vec<String>> = row.get(10);
-            let types: Option<Vec<String>> = row.get(11);
-            let (heap_bytes, block) = (row.get::<_, i64>(6) as u64, row.get::<_, i64>(12) as u64);
+            let names: Option<Vec<String>> = row.get(8);
+            let types: Option<Vec<String>> = row.get(9);
             let columns = names.unwrap_or_default().into_iter().zip(types.unwrap_or_default());
-            let extension: Option<String> = row.get(8);
-            let condition: Option<String> = row.get(9);
+            let extension: Option<String> = row.get(6);
+            let condition: Option<String> = row.get(7);
             SourceTable {
                 table: Table {
                     oid: row.get(0),
@@ -126,18 +132,50 @@ pub(crate) async fn tables(client: &Client) -> Result<Vec<SourceTable>> {
                     name: row.get(2),
                     columns: columns.map(|(name, type_name)| Column { name, type_name }).collect(),
                     relfilenode: row.get(3),
-                    pages: u32::try_from(heap_bytes / block.max(1)).unwrap_or(u32::MAX),
+                    pages: 0,
                     logged: row.get(4),
                     data: TableData::default(),
                     extension: extension.clone(),
                 },
                 by_page: row.get::<_, bool>(5) && extension.is_none(),
-                heap_bytes,
-                toast_bytes: row.get::<_, i64>(7) as u64,
+                heap_bytes: 0,
+                toast_bytes: 0,
                 condition: condition.filter(|text| !text.is_empty()),
             }
         })
         .collect())
+}
+
+/// A query for the present sizes of these tables: oid, pages, bytes of heap, bytes out of line. It
+/// locks each table for a moment, unless the session holds a lock already.
+pub(crate) fn size_query(oids: &[u32]) -> String {
+    let oids: Vec<String> = oids.iter().map(u32::to_string).collect();
+    format!(
+        "SELECT c.oid::int8, \
+                s.heap / current_setting('block_size')::int8, s.heap, \
+                coalesce(pg_relation_size(nullif(c.reltoastrelid, 0)), 0) \
+         FROM pg_class c \
+         CROSS JOIN LATERAL (SELECT coalesce(pg_relation_size(c.oid), 0) AS heap) s \
+         WHERE c.oid = ANY ('{{{}}}'::oid[])",
+        oids.join(",")
+    )
+}
+
+/// A table's size.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Size {
+    pub(crate) pages: u32,
+    pub(crate) heap_bytes: u64,
+    pub(crate) toast_bytes: u64,
+}
+
+impl Size {
+    /// From the columns of [`size_query`], with the table's oid.
+    pub(crate) fn of(row: [i64; 4]) -> (u32, Size) {
+        let [oid, pages, heap, toast] = row.map(|number| u64::try_from(number).unwrap_or(0));
+        let pages = u32::try_from(pages).unwrap_or(u32::MAX);
+        (oid as u32, Size { pages, heap_bytes: heap, toast_bytes: toast })
+    }
 }
 
 /// A table's name, file and columns, as the present catalogs have them.
@@ -148,9 +186,9 @@ pub(crate) struct Shape {
     pub(crate) columns: Vec<Column>,
 }
 
-/// The shapes of all tables, by oid. Asks nothing that takes a lock, so that it never waits behind
+/// The shapes of these tables, by oid. Asks nothing that takes a lock, so that it never waits behind
 /// a statement that waits for us.
-pub(crate) async fn shapes(client: &Client) -> Result<HashMap<u32, Shape>> {
+pub(crate) async fn shapes(client: &Client, oids: &[u32]) -> Result<HashMap<u32, Shape>> {
     let rows = client
         .query(
             "SELECT c.oid, n.nspname::text, c.relname::text, c.relfilenode, \
@@ -160,9 +198,9 @@ pub(crate) async fn shapes(client: &Client) -> Result<HashMap<u32, Shape>> {
              JOIN pg_namespace n ON n.oid = c.relnamespace \
              LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 \
                   AND NOT a.attisdropped AND a.attgenerated = '' \
-             WHERE c.relkind = 'r' AND c.relpersistence <> 't' \
+             WHERE c.oid = ANY ($1) \
              GROUP BY 1, 2, 3, 4",
-            &[],
+            &[&oids],
         )
         .await?;
     let shape = |row: &Row| {
@@ -179,9 +217,43 @@ pub(crate) async fn shapes(client: &Client) -> Result<HashMap<u32, Shape>> {
     Ok(rows.iter().map(shape).collect())
 }
 
+/// How many tables may be locked at once without taking the room of others: a quarter of what the
+/// server's lock table was made for.
+pub(crate) async fn room_for_locks(client: &Client) -> Result<usize> {
+    let row = client
+        .query_one(
+            "SELECT current_setting('max_locks_per_transaction')::int8 \
+                    * current_setting('max_connections')::int8 / 4",
+            &[],
+        )
+        .await?;
+    Ok(usize::try_from(row.get::<_, i64>(0)).unwrap_or(0))
+}
+
+/// The relations of the current database that each of these sessions has locked.
+pub(crate) async fn locks_of(client: &Client, pids: &[i32]) -> Result<Vec<HashSet<u32>>> {
+    let rows = client
+        .query(
+            "SELECT pid, relation FROM pg_locks \
+             WHERE pid = ANY ($1) AND locktype = 'relation' AND granted \
+                   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+            &[&pids],
+        )
+        .await?;
+    let mut held = vec![HashSet::new(); pids.len()];
+    for row in rows {
+        let (pid, relation): (i32, u32) = (row.get(0), row.get(1));
+        if let Some(at) = pids.iter().position(|known| *known == pid) {
+            held[at].insert(relation);
+        }
+    }
+    Ok(held)
+}
+
 /// All sequences of the current database, with their present values: sequences take no part in
-/// transactions, and a value read after the rows is never behind them.
-pub(crate) async fn sequences(client: &Client) -> Result<Vec<Sequence>> {
+/// transactions, and a value read after the snapshot is never behind its rows. The values are read
+/// by `present`, a connection without a transaction, which keeps no locks.
+pub(crate) async fn sequences(client: &Client, present: &Client) -> Result<Vec<Sequence>> {
     let rows = client
         .query(
             "SELECT c.oid, n.nspname::text, c.relname::text, o.refobjid \
@@ -220,7 +292,7 @@ pub(crate) async fn sequences(client: &Client) -> Result<Vec<Sequence>> {
                 format!("SELECT {at}, last_value, is_called FROM {name}")
             })
             .collect();
-        for row in client.query(values.join(" UNION ALL ").as_str(), &[]).await? {
+        for row in present.query(values.join(" UNION ALL ").as_str(), &[]).await? {
             let sequence = &mut batch[row.get::<_, i32>(0) as usize];
             sequence.last_value = row.get(1);
             sequence.is_called = row.get(2);

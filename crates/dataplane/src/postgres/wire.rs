@@ -189,6 +189,19 @@ impl Wire {
         self.ready().await
     }
 
+    /// The whole answer to a query, in the text form of `COPY`. For short answers.
+    pub(crate) async fn text(&mut self, query: &str) -> Result<String> {
+        self.send_copy_out(&format!("COPY ({query}) TO STDOUT")).await?;
+        self.text_answer().await
+    }
+
+    /// The whole answer to a `COPY ... TO STDOUT` that was sent.
+    pub(crate) async fn text_answer(&mut self) -> Result<String> {
+        let mut answer = Vec::new();
+        while !self.copy_out_run(&mut answer).await?.ended {}
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    }
+
     /// Reads to the end of the answer under way.
     async fn ready(&mut self) -> Result<()> {
         let mut failure = None;
