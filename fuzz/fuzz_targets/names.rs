@@ -5,7 +5,7 @@
 use libfuzzer_sys::fuzz_target;
 use strongroom_dataplane::names::TableName;
 use strongroom_format::BackupId;
-use strongroom_format::layout::ObjectKey;
+use strongroom_format::layout::{Folder, ObjectKey};
 
 fuzz_target!(|text: &str| {
     if let Ok(name) = text.parse::<TableName>() {
@@ -13,8 +13,11 @@ fuzz_target!(|text: &str| {
     }
     if let Ok(id) = text.parse::<BackupId>() {
         assert_eq!(id.to_string(), text.trim_matches('/'));
-        let path = ObjectKey::Manifest(id).path();
-        assert_eq!(ObjectKey::manifest_of(&path), Some(id));
+        let path = ObjectKey::Manifest(Folder::of_full(id)).path();
+        assert_eq!(ObjectKey::folder_of(&path), Some(Folder::of_full(id)));
     }
-    let _ = ObjectKey::manifest_of(text);
+    if let Ok(folder) = text.parse::<Folder>() {
+        assert_eq!(folder.to_string(), text.trim_matches('/'));
+    }
+    let _ = ObjectKey::folder_of(text);
 });

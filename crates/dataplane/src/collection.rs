@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use futures::{StreamExt, TryStreamExt};
 use strongroom_format::contents::{Contents, Database, ListRef, TableData};
 use strongroom_format::key::{DataKey, EncryptionInfo, Secret};
-use strongroom_format::layout::ObjectKey;
+use strongroom_format::layout::{Folder, INCREMENTALS, ObjectKey};
 use strongroom_format::manifest::{Manifest, Stored};
 use strongroom_format::piece;
 use strongroom_format::segment::{SegmentList, place};
@@ -17,7 +17,7 @@ use strongroom_format::{BackupId, FormatError};
 use crate::store::Store;
 use crate::{Error, Kind, Result};
 
-/// Manifests read at the same time.
+/// Requests under way at the same time.
 const CONCURRENCY: usize = 32;
 
 /// A backup's place in the collection, and what was found there.
@@ -26,89 +26,142 @@ pub enum Entry {
     /// A complete backup.
     Complete(Box<Manifest>),
     /// A folder without a manifest: a backup that runs, or one that died.
-    Incomplete(BackupId),
+    Incomplete(Folder),
     /// A manifest that can not be used.
-    Damaged(BackupId, Error),
+    Damaged(Folder, Error),
 }
 
 impl Entry {
-    /// The backup's id.
-    pub fn id(&self) -> BackupId {
+    /// Where it lies.
+    pub fn folder(&self) -> Folder {
         match self {
-            Entry::Complete(manifest) => manifest.id,
-            Entry::Incomplete(id) | Entry::Damaged(id, _) => *id,
+            Entry::Complete(manifest) => manifest.folder(),
+            Entry::Incomplete(folder) | Entry::Damaged(folder, _) => *folder,
         }
     }
 }
 
 /// Everything that looks like a backup, oldest first.
 pub async fn list(store: &Store) -> Result<Vec<Entry>> {
-    let digits = |name: &String, length| {
-        name.len() == length && name.bytes().all(|byte| byte.is_ascii_digit())
-    };
-    let mut ids = Vec::new();
-    for year in store.folders("").await?.iter().filter(|name| digits(name, 4)) {
-        for month in store.folders(year).await?.iter().filter(|name| digits(name, 2)) {
-            let folder = format!("{year}/{month}");
-            for day in store.folders(&folder).await? {
-                ids.extend(format!("{folder}/{day}").parse::<BackupId>());
-            }
-        }
-    }
-    let mut entries: BTreeMap<BackupId, Entry> = futures::stream::iter(ids)
-        .map(|id| async move {
-            let entry = match manifest(store, id).await {
+    let folders = folders(store).await?;
+    let entries: BTreeMap<BackupId, Entry> = futures::stream::iter(folders)
+        .map(|folder| async move {
+            let entry = match manifest(store, folder).await {
                 Ok(Some(stored)) => Entry::Complete(Box::new(stored.manifest)),
                 Ok(None) => {
-                    let objects = store.objects_in(&id.to_string()).await?;
+                    let objects = store.objects_in(&folder.to_string()).await?;
                     // Local disks keep the empty folders of a backup that was removed.
                     if objects.is_empty() {
                         return Ok(None);
                     }
                     // Only a backup that runs or died on the way has no manifest yet.
-                    match objects.contains(&ObjectKey::Started(id).path()) {
-                        true => Entry::Incomplete(id),
-                        false => Entry::Damaged(id, store.missing(&ObjectKey::Manifest(id).path())),
+                    match objects.contains(&ObjectKey::Started(folder).path()) {
+                        true => Entry::Incomplete(folder),
+                        false => {
+                            let path = ObjectKey::Manifest(folder).path();
+                            Entry::Damaged(folder, store.missing(&path))
+                        }
                     }
                 }
                 Err(error) if matches!(error.kind(), Kind::Damaged | Kind::Unsupported) => {
-                    Entry::Damaged(id, error)
+                    Entry::Damaged(folder, error)
                 }
                 Err(error) => return Err(error),
             };
-            Ok(Some((id, entry)))
+            Ok(Some((folder.id, entry)))
         })
         .buffer_unordered(CONCURRENCY)
-        .try_filter_map(|found| async move { Ok(found) })
+        .try_filter_map(|found| async move { Ok::<_, Error>(found) })
         .try_collect()
         .await?;
-    Ok(std::mem::take(&mut entries).into_values().collect())
+    Ok(entries.into_values().collect())
 }
 
-async fn manifest(store: &Store, id: BackupId) -> Result<Option<Stored>> {
-    let path = ObjectKey::Manifest(id).path();
+/// The folders of all backups, of whatever state.
+pub(crate) async fn folders(store: &Store) -> Result<Vec<Folder>> {
+    let fulls: Vec<BackupId> = ids_in(store, "").await?;
+    let mut folders: Vec<Folder> = fulls.into_iter().map(Folder::of_full).collect();
+    for full in ids_in(store, INCREMENTALS).await? {
+        let chain = Folder::chain(full);
+        for day in store.folders(&chain).await? {
+            let day = format!("{chain}/{day}");
+            let times = store.folders(&day).await?;
+            folders.extend(times.iter().flat_map(|time| format!("{day}/{time}").parse::<Folder>()));
+        }
+    }
+    Ok(folders)
+}
+
+/// The ids by which the folders of `year/month/` inside `root` are named.
+async fn ids_in(store: &Store, root: &str) -> Result<Vec<BackupId>> {
+    let digits = |name: &String, length| {
+        name.len() == length && name.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let below = |folder: &str| match root {
+        "" => folder.to_owned(),
+        _ => format!("{root}/{folder}"),
+    };
+    let mut ids = Vec::new();
+    for year in store.folders(root).await?.iter().filter(|name| digits(name, 4)) {
+        for month in store.folders(&below(year)).await?.iter().filter(|name| digits(name, 2)) {
+            let folder = format!("{year}/{month}");
+            for day in store.folders(&below(&folder)).await? {
+                ids.extend(format!("{folder}/{day}").parse::<BackupId>());
+            }
+        }
+    }
+    Ok(ids)
+}
+
+pub(crate) async fn manifest(store: &Store, folder: Folder) -> Result<Option<Stored>> {
+    let path = ObjectKey::Manifest(folder).path();
     let Some(bytes) = store.find(&path).await? else {
         return Ok(None);
     };
-    Manifest::decode(&bytes, id).map(Some).map_err(|error| Error::stored(path, error))
+    Manifest::decode(&bytes, folder).map(Some).map_err(|error| Error::stored(path, error))
 }
 
-/// The id that `name` stands for: an id, or `latest` for the newest backup that has ended. Where that
+/// Where the backup of this id lies. The id of a full backup names its place; an incremental's does
+/// so together with its full's, which is most often the newest one before it.
+async fn locate(store: &Store, id: BackupId) -> Result<Folder> {
+    let full = Folder::of_full(id);
+    if store.length(&ObjectKey::Manifest(full).path()).await?.is_some() {
+        return Ok(full);
+    }
+    let mut fulls = ids_in(store, INCREMENTALS).await?;
+    fulls.retain(|full| *full < id);
+    fulls.sort();
+    let mut started = full;
+    for full in fulls.into_iter().rev() {
+        let folder = Folder { id, full };
+        if store.length(&ObjectKey::Manifest(folder).path()).await?.is_some() {
+            return Ok(folder);
+        }
+        if !store.objects_in(&folder.to_string()).await?.is_empty() {
+            started = folder;
+        }
+    }
+    Ok(started)
+}
+
+/// The backup that `name` stands for: an id, or `latest` for the newest backup that has ended. Where that
 /// one is damaged, or of a newer format, it is an error.
-pub async fn resolve(store: &Store, name: &str) -> Result<BackupId> {
+pub async fn resolve(store: &Store, name: &str) -> Result<Folder> {
     if name != "latest" {
-        return name.parse().map_err(|error: FormatError| {
+        let id = name.parse().map_err(|error: FormatError| {
             Error::new(Kind::Usage, error.to_string())
                 .hint("strongroom backups lists the ids; 'latest' names the newest")
-        });
+        })?;
+        return locate(store, id).await;
     }
     for entry in list(store).await?.into_iter().rev() {
         match entry {
-            Entry::Complete(manifest) => return Ok(manifest.id),
+            Entry::Complete(manifest) => return Ok(manifest.folder()),
             Entry::Incomplete(_) => {}
             // Who asks for the newest is not given an older one without a word.
-            Entry::Damaged(id, error) => {
-                return Err(error.context(format!("the newest backup, {id}, can not be used")));
+            Entry::Damaged(folder, error) => {
+                let newest = format!("the newest backup, {}, can not be used", folder.id);
+                return Err(error.context(newest));
             }
         }
     }
@@ -133,11 +186,17 @@ pub struct Backup {
 impl Backup {
     /// Opens the backup that `name` stands for. Every check that does not need the packs is made.
     pub async fn open(store: &Store, name: &str, secret: Option<&Secret>) -> Result<Self> {
-        let id = resolve(store, name).await?;
-        let Some(stored) = manifest(store, id).await? else {
-            let started = store.length(&ObjectKey::Started(id).path()).await?.is_some();
-            if !started && !store.objects_in(&id.to_string()).await?.is_empty() {
-                return Err(store.missing(&ObjectKey::Manifest(id).path()));
+        let folder = resolve(store, name).await?;
+        Backup::open_at(store, folder, secret).await
+    }
+
+    /// Opens the backup that lies in `folder`.
+    pub async fn open_at(store: &Store, folder: Folder, secret: Option<&Secret>) -> Result<Self> {
+        let id = folder.id;
+        let Some(stored) = manifest(store, folder).await? else {
+            let started = store.length(&ObjectKey::Started(folder).path()).await?.is_some();
+            if !started && !store.objects_in(&folder.to_string()).await?.is_empty() {
+                return Err(store.missing(&ObjectKey::Manifest(folder).path()));
             }
             let what = if started { "is not complete" } else { "does not exist" };
             return Err(Error::new(
@@ -162,7 +221,7 @@ impl Backup {
                 ));
             }
             (Some(_), Some(secret)) => {
-                let path = ObjectKey::EncryptionInfo(id).path();
+                let path = ObjectKey::EncryptionInfo(folder).path();
                 let bytes = store.get(&path).await?;
                 let unusable = |error| Error::stored(&path, error);
                 let info = EncryptionInfo::decode(&bytes).map_err(unusable)?;
@@ -175,10 +234,10 @@ impl Backup {
                 Some(info.open(secret).map_err(unusable)?)
             }
         };
-        let path = ObjectKey::Manifest(id).path();
+        let path = ObjectKey::Manifest(folder).path();
         stored.authenticate(key.as_ref()).map_err(|error| Error::stored(path, error))?;
         let manifest = stored.manifest;
-        let path = ObjectKey::Contents(id).path();
+        let path = ObjectKey::Contents(folder).path();
         let unusable = |error| Error::stored(&path, error);
         let bytes = store.get(&path).await?;
         let raw =
@@ -202,7 +261,7 @@ impl Backup {
 
     /// The archive that `pg_dump` made of the database's definitions.
     pub(crate) async fn schema(&self, database: &Database) -> Result<Vec<u8>> {
-        let path = ObjectKey::Schema(self.manifest.id, database.number).path();
+        let path = ObjectKey::Schema(self.manifest.folder(), database.number).path();
         let bytes = self.store.get(&path).await?;
         piece::decode(&bytes, database.schema, &path, self.key.as_ref())
             .map_err(|error| Error::stored(path, error))
@@ -215,7 +274,7 @@ impl Backup {
         const GAP: u64 = 64 * 1024;
         /// The most that one request reads.
         const REQUEST: u64 = 8 * 1024 * 1024;
-        let path = ObjectKey::Segments(self.manifest.id).path();
+        let path = ObjectKey::Segments(self.manifest.folder()).path();
         let mut lists = vec![SegmentList::default(); data.len()];
         let mut wanted: Vec<(usize, ListRef)> =
             data.iter().enumerate().filter_map(|(at, data)| Some((at, data.list?))).collect();
@@ -272,7 +331,7 @@ pub async fn rotate_keys(store: &Store, old: &Secret, new: &Secret) -> Result<u6
         if manifest.key_id.is_none() {
             continue;
         }
-        let object = ObjectKey::EncryptionInfo(manifest.id);
+        let object = ObjectKey::EncryptionInfo(manifest.folder());
         let unusable = |error| Error::stored(object.path(), error);
         let info = EncryptionInfo::decode(&store.get(&object.path()).await?).map_err(unusable)?;
         if info.open(new).is_ok() {

@@ -81,6 +81,19 @@ pub(crate) fn pass(name: &str) -> crate::Result<()> {
     Ok(())
 }
 
+/// Whether a test wants this done wrongly, to see that it would notice.
+#[cfg(feature = "failpoints")]
+pub(crate) fn wants(name: &str) -> bool {
+    fail::fail_point!(name, |_| true);
+    false
+}
+
+/// Never, in a build without failpoints.
+#[cfg(not(feature = "failpoints"))]
+pub(crate) fn wants(_name: &str) -> bool {
+    false
+}
+
 /// Nothing, in a build without failpoints.
 #[cfg(not(feature = "failpoints"))]
 pub(crate) fn pass(_name: &str) -> crate::Result<()> {

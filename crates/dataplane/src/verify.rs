@@ -57,7 +57,7 @@ pub async fn verify(
     let before = backup.store.bytes_read();
     progress.step(format!("verifying backup {}", backup.manifest.id));
     check_sums(backup)?;
-    let lengths = ObjectKey::Segments(backup.manifest.id).path();
+    let lengths = ObjectKey::Segments(backup.manifest.folder()).path();
     check_length(backup, &lengths, backup.manifest.segment_lists_bytes).await?;
     for pack in &backup.contents.packs {
         check_length(backup, &pack.path, pack.stored_bytes).await?;

@@ -77,6 +77,20 @@ pub struct ReadPoint {
     pub lsn: Option<String>,
     /// The snapshot, as `pg_current_snapshot()` prints it.
     pub snapshot: String,
+    /// From where an incremental on top of this backup looks for changes in the write-ahead log.
+    /// Absent where none is known that misses nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub floor: Option<Sample>,
+}
+
+/// A position in the write-ahead log, and a transaction id that was not assigned before it: no
+/// transaction from this id on has written anything before that position.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sample {
+    /// The position, as PostgreSQL prints it.
+    pub lsn: String,
+    /// The transaction id, with its epoch.
+    pub xid: u64,
 }
 
 /// An extension in use.
@@ -104,6 +118,11 @@ pub struct Table {
     pub extension: Option<String>,
     /// The file that held it at the read point, to tell a rewritten table.
     pub relfilenode: u32,
+    /// A digest of everything that decides what its stored rows look like beside the rows
+    /// themselves: columns, types, labels. Absent where rows may look different although nothing
+    /// that we know of has changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shape: Option<String>,
     /// Heap pages when it was read.
     pub pages: u32,
     /// Whether changes to it are in the write-ahead log.

@@ -19,6 +19,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::key::DataKey;
+use crate::layout::Folder;
 use crate::piece::PieceInfo;
 use crate::{BackupId, Checksum, FORMAT_VERSION, FormatError};
 
@@ -113,6 +114,15 @@ pub struct Manifest {
     /// The backup that an incremental builds on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<BackupId>,
+    /// The full backup that an incremental's chain begins with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub full: Option<BackupId>,
+    /// How an incremental found what had changed; on a full backup, how the next one may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detector: Option<String>,
+    /// Why a full backup was taken although an incremental one was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub full_because: Option<String>,
     /// What it was asked to hold.
     pub targets: Targets,
     /// The server it was taken from.
@@ -159,8 +169,13 @@ impl Manifest {
         text.into_bytes()
     }
 
-    /// Reads the stored form of the manifest that lies at the place of `id`.
-    pub fn decode(bytes: &[u8], id: BackupId) -> Result<Stored, FormatError> {
+    /// Where the backup lies.
+    pub fn folder(&self) -> Folder {
+        Folder { id: self.id, full: self.full.unwrap_or(self.id) }
+    }
+
+    /// Reads the stored form of the manifest that lies in `folder`.
+    pub fn decode(bytes: &[u8], folder: Folder) -> Result<Stored, FormatError> {
         let not =
             |reason: &str| FormatError::NotA { expected: "manifest", reason: reason.to_owned() };
         let text = std::str::from_utf8(bytes).map_err(|_| not("it is not text"))?;
@@ -189,10 +204,10 @@ impl Manifest {
         let json = &body[title.len() + 1..];
         let manifest: Manifest =
             serde_json::from_str(json).map_err(|error| not(&error.to_string()))?;
-        if manifest.id != id {
+        if manifest.folder() != folder {
             return Err(FormatError::Misplaced {
-                expected: id.to_string(),
-                found: manifest.id.to_string(),
+                expected: folder.to_string(),
+                found: manifest.folder().to_string(),
             });
         }
         Ok(Stored { manifest, body: body.to_owned(), authentication })

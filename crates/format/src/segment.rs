@@ -14,8 +14,8 @@ use crate::{Checksum, FormatError};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Stored", into = "Stored")]
 pub struct Segment {
-    /// The first heap page of the range. The range ends where the next segment's begins; the last
-    /// one is open-ended.
+    /// The first heap page of the range, which is as long as its list says; for large objects, the
+    /// first object's id. Ranges without rows have no segment.
     pub first_page: u32,
     /// The pack, as an index into [`crate::contents::Contents::packs`].
     pub pack: u32,
@@ -49,10 +49,14 @@ impl From<Segment> for Stored {
 /// All segments of one table, in page order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SegmentList {
-    /// Heap pages per segment; the same along a chain.
+    /// Heap pages per segment, from page 0 on; the same along a chain. A table that was read in one
+    /// piece has one segment of this many pages or fewer.
     pub pages_per_segment: u32,
     /// The segments.
     pub segments: Vec<Segment>,
+    /// For each segment a digest of the identities of its row versions, where they were taken.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub digests: Vec<i64>,
 }
 
 impl SegmentList {

@@ -18,6 +18,7 @@ use strongroom_format::contents::{
     Sequence, Table, TableData,
 };
 use strongroom_format::key::{DataKey, EncryptionInfo, Secret};
+use strongroom_format::layout::Folder;
 use strongroom_format::manifest::{
     BackupType, DatabaseSummary, Manifest, Omission, Source, Targets,
 };
@@ -84,6 +85,9 @@ fn manifest() -> Manifest {
         id: id(),
         kind: BackupType::Full,
         parent: None,
+        full: None,
+        detector: None,
+        full_because: None,
         targets: Targets::Cluster,
         source: Source {
             engine: "postgres".to_owned(),
@@ -145,6 +149,7 @@ fn contents() -> Contents {
         columns: vec![column("id", "bigint"), column("at", "timestamp with time zone")],
         extension: None,
         relfilenode: 16499,
+        shape: None,
         pages: 1886,
         logged: true,
         data: data(150_000, 0, "548845df189143198bef7944d6f9cc43"),
@@ -156,6 +161,7 @@ fn contents() -> Contents {
         columns: Vec::new(),
         extension: Some("postgis".to_owned()),
         relfilenode: 16470,
+        shape: None,
         pages: 0,
         logged: false,
         data: TableData::default(),
@@ -178,6 +184,7 @@ fn contents() -> Contents {
             at: "2026-11-22T13:00:00.917965Z".parse().unwrap(),
             lsn: Some("0/7D3C528".to_owned()),
             snapshot: "837:840:838".to_owned(),
+            floor: None,
         },
         schema: info(9536, 2414, "f3ed29635eae3d5540f80e9af0773216"),
         number: 0,
@@ -251,6 +258,7 @@ fn segment_list() -> SegmentList {
             segment(0, 0, "2738b94f59811e5e505dbb97bd5bc69f"),
             segment(256, 920_374, "5faed1102783fb5623048a8f577ae557"),
         ],
+        digests: Vec::new(),
     }
 }
 
@@ -286,7 +294,7 @@ fn write_the_examples() {
 
 #[test]
 fn version_1_manifests_are_read() {
-    let stored = Manifest::decode(MANIFEST, id()).unwrap();
+    let stored = Manifest::decode(MANIFEST, Folder::of_full(id())).unwrap();
     assert_eq!(stored.manifest, manifest());
     assert_eq!(stored.authenticate(None), Ok(()));
 }
@@ -295,7 +303,7 @@ fn version_1_manifests_are_read() {
 fn version_1_manifests_of_encrypted_backups_are_read_and_authenticated() {
     let info = EncryptionInfo::decode(INFO_FOR_A_KEY).unwrap();
     let data_key = info.open(&key()).unwrap();
-    let stored = Manifest::decode(ENCRYPTED_MANIFEST, id()).unwrap();
+    let stored = Manifest::decode(ENCRYPTED_MANIFEST, Folder::of_full(id())).unwrap();
     assert_eq!(stored.manifest, encrypted_manifest(&info.key_id));
     assert_eq!(stored.authenticate(Some(&data_key)), Ok(()));
     assert_eq!(stored.authenticate(None), Err(FormatError::KeyNeeded));
@@ -376,9 +384,9 @@ fn a_newer_version_is_refused_by_name() {
     };
     // The version is looked at first: what follows it may have any form, its checksum too.
     let manifest = raised(MANIFEST, "manifest 1\n", "manifest 2\n");
-    assert_eq!(Manifest::decode(&manifest, id()).unwrap_err(), newer);
+    assert_eq!(Manifest::decode(&manifest, Folder::of_full(id())).unwrap_err(), newer);
     let manifest = b"strongroom manifest 2\nno JSON at all\n";
-    assert_eq!(Manifest::decode(manifest, id()).unwrap_err(), newer);
+    assert_eq!(Manifest::decode(manifest, Folder::of_full(id())).unwrap_err(), newer);
     let contents = raised(CONTENTS, "\"version\":1", "\"version\":2");
     assert_eq!(Contents::decode(&contents).unwrap_err(), newer);
     let contents = br#"{"version": 2, "databases": "elsewhere"}"#;

@@ -1,4 +1,4 @@
-//! `strongroom backup`: takes a full backup.
+//! `strongroom backup`: takes a full or an incremental backup.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
 use strongroom_dataplane::Result;
-use strongroom_dataplane::backup::{self, BackupOptions};
+use strongroom_dataplane::backup::{self, BackupOptions, Detector};
 use strongroom_dataplane::names::TableName;
 use strongroom_dataplane::store::Store;
 use strongroom_format::BackupId;
@@ -24,10 +24,16 @@ The server is only read: nothing is installed or changed there. Each database is
 consistent moment, its read point. Without --database and --table the whole cluster is backed up,
 with its roles. The collection's folder is created if it does not exist.
 
+An incremental backup stores what changed since the newest backup of the same cluster and the
+same targets, and holds everything all the same: it is restored like a full one, in one step.
+Where there is no backup that it can build on, a full one is taken, and the reason told.
+
 Examples:
   strongroom backup --from postgresql://postgres@db:5432 --into file:///var/backups/shop
   strongroom backup --from postgresql://postgres@db:5432 --database shop --database billing \\
       --into 's3://backups/shop?AWS_REGION=eu-central-1' --key-file /etc/strongroom.key
+  strongroom backup --incremental --from postgresql://postgres@db:5432 \\
+      --into file:///var/backups/shop
   PGHOST=db PGUSER=postgres strongroom backup --table shop.public.orders \\
       --into file:///var/backups/shop")]
 pub(crate) struct BackupArgs {
@@ -47,6 +53,15 @@ pub(crate) struct BackupArgs {
     /// Only this table, as database.schema.table; may be repeated
     #[arg(long = "table", value_name = "D.S.T", conflicts_with = "databases")]
     tables: Vec<String>,
+
+    /// Store only what changed since the newest backup of the same cluster and targets
+    #[arg(long)]
+    incremental: bool,
+
+    /// How changes are found: wal-summary, page-lsn or version-digest; the best that the server
+    /// allows is the default. Without --incremental: prepare for incrementals that use it
+    #[arg(long, value_name = "DETECTOR")]
+    detector: Option<String>,
 
     #[command(flatten)]
     workers: WorkerArgs,
@@ -70,6 +85,9 @@ struct Taken {
     id: BackupId,
     #[serde(rename = "type")]
     kind: &'static str,
+    parent: Option<BackupId>,
+    detector: Option<String>,
+    full_because: Option<String>,
     level: &'static str,
     targets: Targets,
     data_from: Timestamp,
@@ -100,6 +118,8 @@ impl BackupArgs {
             secret: self.key.secret()?,
             level: self.level,
             read_point_limit: self.read_point_limit,
+            incremental: self.incremental,
+            detector: self.detector.as_deref().map(str::parse::<Detector>).transpose()?,
         };
         let store = Store::open(&self.into, true)?;
         let reporter = Reporter::new(json);
@@ -116,6 +136,9 @@ impl Taken {
         Taken {
             id: manifest.id,
             kind: manifest.kind.name(),
+            parent: manifest.parent,
+            detector: manifest.detector,
+            full_because: manifest.full_because,
             level: manifest.targets.level(),
             targets: manifest.targets,
             data_from: manifest.data_from,
@@ -143,6 +166,8 @@ impl Taken {
         let mut text = facts(&[
             ("backup", self.id.to_string()),
             ("type", self.kind.to_owned()),
+            ("builds on", self.parent.map(|parent| parent.to_string()).unwrap_or_default()),
+            ("changes by", self.detector.clone().unwrap_or_default()),
             ("holds", super::show::holds(&self.targets, &self.databases)),
             ("rows", output::count(self.rows)),
             ("size", output::size(self.size_bytes)),

@@ -6,6 +6,7 @@ use serde::Serialize;
 use strongroom_dataplane::collection::{self, Entry};
 use strongroom_dataplane::{Kind, Result};
 use strongroom_format::BackupId;
+use strongroom_format::layout::Folder;
 use strongroom_format::manifest::Manifest;
 
 use crate::args::InCollection;
@@ -37,6 +38,7 @@ enum Line {
         id: BackupId,
         #[serde(rename = "type")]
         kind: &'static str,
+        parent: Option<BackupId>,
         level: &'static str,
         data_from: Timestamp,
         finished_at: Timestamp,
@@ -67,8 +69,12 @@ impl BackupsArgs {
         if lines.is_empty() {
             return Ok(format!("collection {} holds no backups", store.shown()));
         }
-        let headings = ["BACKUP", "TYPE", "DATA FROM (UTC)", ">SIZE", ">STORED", "DATABASES"];
-        let table = output::table(&headings, lines.iter().map(Line::cells));
+        let headings =
+            ["BACKUP", "TYPE", "DATA FROM (UTC)", ">SIZE", ">STORED", "DATABASES", "BUILDS ON"];
+        let chained = lines.iter().any(|line| line.parent().is_some());
+        let columns = headings.len() - usize::from(!chained);
+        let cells = |line: &Line| line.cells().into_iter().take(columns).collect();
+        let table = output::table(&headings[..columns], lines.iter().map(cells));
         let reasons: String = lines.iter().filter_map(Line::reason).collect();
         Ok(if reasons.is_empty() { table } else { format!("{table}\n{reasons}") })
     }
@@ -78,13 +84,13 @@ impl From<Entry> for Line {
     fn from(entry: Entry) -> Self {
         match entry {
             Entry::Complete(manifest) => Line::complete(*manifest),
-            Entry::Incomplete(id) => Line::Unusable {
+            Entry::Incomplete(Folder { id, .. }) => Line::Unusable {
                 id,
                 data_from: id.time(),
                 status: "incomplete",
                 error: "it is still being taken, or was interrupted".to_owned(),
             },
-            Entry::Damaged(id, error) => Line::Unusable {
+            Entry::Damaged(Folder { id, .. }, error) => Line::Unusable {
                 id,
                 data_from: id.time(),
                 // Nothing is wrong with a backup that a newer version of the program took.
@@ -100,6 +106,7 @@ impl Line {
         Line::Complete {
             id: manifest.id,
             kind: manifest.kind.name(),
+            parent: manifest.parent,
             level: manifest.targets.level(),
             data_from: manifest.data_from,
             finished_at: manifest.finished_at,
@@ -109,6 +116,13 @@ impl Line {
             databases: manifest.databases.into_iter().map(|database| database.name).collect(),
             encrypted: manifest.key_id.is_some(),
             status: "complete",
+        }
+    }
+
+    fn parent(&self) -> Option<BackupId> {
+        match self {
+            Line::Complete { parent, .. } => *parent,
+            Line::Unusable { .. } => None,
         }
     }
 
@@ -122,6 +136,7 @@ impl Line {
                     output::size(*size_bytes),
                     output::size(*stored_bytes),
                     output::names(databases, NAMES_WIDTH),
+                    self.parent().map(|parent| parent.to_string()).unwrap_or_default(),
                 ]
             }
             Line::Unusable { id, data_from, status, .. } => vec![
@@ -131,6 +146,7 @@ impl Line {
                 "-".to_owned(),
                 "-".to_owned(),
                 "-".to_owned(),
+                String::new(),
             ],
         }
     }

@@ -41,6 +41,8 @@ struct Shown<'a> {
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     parent: Option<BackupId>,
+    detector: Option<&'a str>,
+    full_because: Option<&'a str>,
     level: &'static str,
     targets: &'a Targets,
     source: &'a Source,
@@ -67,6 +69,7 @@ struct ShownDatabase<'a> {
     name: &'a str,
     size_bytes: u64,
     stored_bytes: u64,
+    added_bytes: u64,
     rows: u64,
     owner: &'a str,
     encoding: &'a str,
@@ -84,6 +87,7 @@ struct ShownTable<'a> {
     name: &'a str,
     size_bytes: u64,
     stored_bytes: u64,
+    added_bytes: u64,
     rows: u64,
     columns: &'a [Column],
 }
@@ -109,6 +113,8 @@ impl<'a> Shown<'a> {
             id: manifest.id,
             kind: manifest.kind.name(),
             parent: manifest.parent,
+            detector: manifest.detector.as_deref(),
+            full_because: manifest.full_because.as_deref(),
             level: manifest.targets.level(),
             targets: &manifest.targets,
             source: &manifest.source,
@@ -139,6 +145,8 @@ impl<'a> Shown<'a> {
             ("backup", self.id.to_string()),
             ("type", self.kind.to_owned()),
             ("builds on", self.parent.map(|parent| parent.to_string()).unwrap_or_default()),
+            ("full because", self.full_because.unwrap_or_default().to_owned()),
+            ("changes by", self.detector.unwrap_or_default().to_owned()),
             ("holds", holds(self.targets, &names)),
             ("data from", output::time(self.data_from)),
             (
@@ -161,7 +169,7 @@ impl<'a> Shown<'a> {
         }
         for database in self.databases.iter().filter(|database| !database.tables.is_empty()) {
             text.push('\n');
-            text.push_str(&database.text());
+            text.push_str(&database.text(self.parent.is_some()));
         }
         text
     }
@@ -182,6 +190,7 @@ impl<'a> ShownDatabase<'a> {
             name: &database.name,
             size_bytes: database.size_bytes(),
             stored_bytes: database.data().map(|data| data.stored_bytes).sum(),
+            added_bytes: database.data().map(|data| data.added_bytes).sum(),
             rows: database.rows(),
             owner: &database.owner,
             encoding: &database.encoding,
@@ -194,7 +203,7 @@ impl<'a> ShownDatabase<'a> {
         }
     }
 
-    fn text(&self) -> String {
+    fn text(&self, incremental: bool) -> String {
         let mut parts = vec![
             counted(self.tables.len() as u64, "table"),
             counted(self.rows, "row"),
@@ -206,8 +215,11 @@ impl<'a> ShownDatabase<'a> {
         if self.large_objects > 0 {
             parts.push(counted(self.large_objects as u64, "large object"));
         }
-        let headings = ["SCHEMA", "TABLE", ">ROWS", ">SIZE", ">STORED"];
-        let table = output::table(&headings, self.tables.iter().map(ShownTable::cells));
+        // What a full backup added is all that it stored.
+        let headings = ["SCHEMA", "TABLE", ">ROWS", ">SIZE", ">STORED", ">ADDED"];
+        let columns = headings.len() - usize::from(!incremental);
+        let cells = |table: &ShownTable<'_>| table.cells().into_iter().take(columns).collect();
+        let table = output::table(&headings[..columns], self.tables.iter().map(cells));
         format!(
             "database {}: {}; owner {}, {}, read point {}\n{}",
             output::one_line(self.name),
@@ -227,6 +239,7 @@ impl<'a> ShownTable<'a> {
             name: &table.name,
             size_bytes: table.data.size_bytes,
             stored_bytes: table.data.stored_bytes,
+            added_bytes: table.data.added_bytes,
             rows: table.data.rows,
             columns: &table.columns,
         }
@@ -239,6 +252,7 @@ impl<'a> ShownTable<'a> {
             count(self.rows),
             output::size(self.size_bytes),
             output::size(self.stored_bytes),
+            output::size(self.added_bytes),
         ]
     }
 }

@@ -142,6 +142,7 @@ fn machines_read_the_same_as_json() {
             "name": "customers",
             "size_bytes": customers,
             "stored_bytes": shop["tables"][0]["stored_bytes"],
+            "added_bytes": shop["tables"][0]["stored_bytes"],
             "rows": 1500,
             "columns": [{ "name": "id", "type": "integer" }, { "name": "name", "type": "text" }],
         })

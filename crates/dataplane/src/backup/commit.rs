@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use strongroom_format::BackupId;
 use strongroom_format::contents::{Contents, ListRef};
 use strongroom_format::key::DataKey;
-use strongroom_format::layout::ObjectKey;
+use strongroom_format::layout::{Folder, ObjectKey};
 use strongroom_format::manifest::{
     BackupType, DatabaseSummary, Manifest, Omission, Source, Targets,
 };
@@ -23,7 +23,7 @@ const LEVEL: i32 = 3;
 
 /// Writes the schema object of the job's database, as `pg_dump` makes it.
 pub(super) async fn write_schema(job: &DatabaseJob<'_>, snapshot: &str) -> Result<PieceInfo> {
-    let object = ObjectKey::Schema(job.id, job.number);
+    let object = ObjectKey::Schema(job.folder, job.number);
     let path = object.path();
     let unsealed = |error| Error::stored(&path, error);
     let mut stored = Vec::new();
@@ -47,7 +47,13 @@ pub(super) async fn write_schema(job: &DatabaseJob<'_>, snapshot: &str) -> Resul
 
 /// What the manifest says beyond the contents.
 pub(super) struct Commit<'a> {
-    pub(super) id: BackupId,
+    pub(super) folder: Folder,
+    /// The backup that it builds on.
+    pub(super) parent: Option<BackupId>,
+    /// How changes were found.
+    pub(super) detector: Option<String>,
+    /// Why it is not incremental.
+    pub(super) full_because: Option<String>,
     pub(super) store: &'a Store,
     pub(super) key: Option<&'a DataKey>,
     pub(super) key_id: Option<String>,
@@ -61,13 +67,14 @@ impl Commit<'_> {
     pub(super) async fn write(
         self,
         mut contents: Contents,
-        lists: Vec<Vec<Option<SegmentList>>>,
+        mut lists: Vec<Vec<Option<SegmentList>>>,
     ) -> Result<Manifest> {
+        drop_dead_packs(&mut contents, &mut lists);
         let lists = self.encode_lists(&mut contents, lists)?;
         let segment_lists_bytes = lists.len() as u64;
         failpoint::pass("backup.before-segment-lists")?;
-        self.store.put(&ObjectKey::Segments(self.id), lists).await?;
-        let object = ObjectKey::Contents(self.id);
+        self.store.put(&ObjectKey::Segments(self.folder), lists).await?;
+        let object = ObjectKey::Contents(self.folder);
         let path = object.path();
         let (stored, info) = piece::encode(&contents.encode(), &path, LEVEL, self.key)
             .map_err(|error| Error::stored(&path, error))?;
@@ -75,7 +82,7 @@ impl Commit<'_> {
         self.store.put(&object, stored).await?;
         let manifest = self.manifest(&contents, info, segment_lists_bytes);
         failpoint::pass("backup.before-manifest")?;
-        self.store.put(&ObjectKey::Manifest(self.id), manifest.encode(self.key)).await?;
+        self.store.put(&ObjectKey::Manifest(self.folder), manifest.encode(self.key)).await?;
         failpoint::pass("backup.after-manifest")?;
         Ok(manifest)
     }
@@ -86,7 +93,7 @@ impl Commit<'_> {
         contents: &mut Contents,
         lists: Vec<Vec<Option<SegmentList>>>,
     ) -> Result<Vec<u8>> {
-        let path = ObjectKey::Segments(self.id).path();
+        let path = ObjectKey::Segments(self.folder).path();
         let mut object = Vec::new();
         for (database, lists) in contents.databases.iter_mut().zip(lists) {
             let tables = database.tables.iter_mut().map(|table| &mut table.data);
@@ -115,14 +122,22 @@ impl Commit<'_> {
             })
             .collect();
         let schemas: u64 = contents.databases.iter().map(|d| d.schema.stored_bytes).sum();
-        let packs: u64 = contents.packs.iter().map(|pack| pack.stored_bytes).sum();
+        let own = format!("{}/", self.folder);
+        let packs = contents.packs.iter().filter(|pack| pack.path.starts_with(&own));
+        let packs: u64 = packs.map(|pack| pack.stored_bytes).sum();
         Manifest {
-            id: self.id,
-            kind: BackupType::Full,
-            parent: None,
+            id: self.folder.id,
+            kind: match self.parent {
+                Some(_) => BackupType::Incremental,
+                None => BackupType::Full,
+            },
+            parent: self.parent,
+            full: self.parent.map(|_| self.folder.full),
+            detector: self.detector.clone(),
+            full_because: self.full_because.clone(),
             targets: self.targets.clone(),
             source: self.source.clone(),
-            data_from: self.id.time(),
+            data_from: self.folder.id.time(),
             finished_at: Timestamp::now(),
             size_bytes: databases.iter().map(|database| database.size_bytes).sum(),
             stored_bytes: packs + schemas + segment_lists_bytes + info.stored_bytes,
@@ -135,4 +150,27 @@ impl Commit<'_> {
             written_by: concat!("strongroom ", env!("CARGO_PKG_VERSION")).to_owned(),
         }
     }
+}
+
+/// Leaves out the packs of earlier backups that no segment lies in any more, and numbers the others
+/// anew: what is named here is what this backup needs.
+fn drop_dead_packs(contents: &mut Contents, lists: &mut [Vec<Option<SegmentList>>]) {
+    let mut alive = vec![false; contents.packs.len()];
+    let segments = |list: &SegmentList| list.segments.iter().map(|s| s.pack).collect::<Vec<_>>();
+    for pack in lists.iter().flatten().flatten().flat_map(segments) {
+        alive[pack as usize] = true;
+    }
+    let mut numbers = Vec::with_capacity(alive.len());
+    let mut next = 0;
+    for alive in &alive {
+        numbers.push(next);
+        next += u32::from(*alive);
+    }
+    for list in lists.iter_mut().flatten().flatten() {
+        for segment in &mut list.segments {
+            segment.pack = numbers[segment.pack as usize];
+        }
+    }
+    let mut alive = alive.into_iter();
+    contents.packs.retain(|_| alive.next().unwrap_or(false));
 }

@@ -10,8 +10,12 @@
 //! whatever else lies in its folder is remains, which an orderly failure removes and a later prune
 //! sweeps. Once it is written, everything that it names is durable.
 
+mod changes;
 mod commit;
 mod copy;
+mod floor;
+mod large_objects;
+mod parent;
 mod read_point;
 mod share;
 
@@ -21,11 +25,14 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use strongroom_format::contents::{Contents, Database, Extension, LargeObject, Sequence};
 use strongroom_format::key::{DataKey, EncryptionInfo, Secret};
-use strongroom_format::layout::ObjectKey;
+use strongroom_format::layout::{Folder, ObjectKey};
 use strongroom_format::manifest::{Manifest, Omission, Source, Targets};
 use strongroom_format::{BackupId, FORMAT_VERSION};
 use tokio_util::sync::CancellationToken;
 
+pub use self::changes::Detector;
+use self::changes::finder::Question;
+use self::parent::{Base, Parent};
 use self::read_point::ReadPoint;
 use crate::error::bail;
 use crate::names::TableName;
@@ -61,6 +68,10 @@ pub struct BackupOptions {
     pub level: i32,
     /// The longest that a database's read point may be held.
     pub read_point_limit: Duration,
+    /// Build on the newest backup of the same cluster and targets, if there is one.
+    pub incremental: bool,
+    /// Find changes in this way; `None`: in the best that the server allows.
+    pub detector: Option<Detector>,
 }
 
 /// Takes a backup. On an error or a cancel, what it wrote is removed.
@@ -70,22 +81,35 @@ pub async fn run(
     progress: &Progress,
     cancel: &CancellationToken,
 ) -> Result<Manifest> {
-    let source = SourceCluster::open(options).await?;
+    let cluster = SourceCluster::open(options).await?;
+    let mut full_because = None;
+    let mut parent = None;
+    if options.incremental {
+        let secret = options.secret.as_ref();
+        match parent::find(store, &cluster.source, &cluster.targets, secret).await? {
+            Ok(found) => parent = Some(found),
+            Err(reason) => {
+                progress.note(format!("a full backup is taken: {reason}"));
+                full_because = Some(reason);
+            }
+        }
+    }
     failpoint::pass("backup.before-claim")?;
-    let id = claim(store).await?;
+    let folder = claim(store, parent.as_ref()).await?;
     let taken = async {
         failpoint::pass("backup.after-claim")?;
-        take(id, source, options, store, progress, cancel).await
+        let taking = Taking { folder, parent, full_because, options, store, progress, cancel };
+        taking.take(cluster).await
     };
     match taken.await {
         Ok(manifest) => {
             failpoint::pass("backup.before-release")?;
-            store.delete(&ObjectKey::Started(id).path()).await?;
+            store.delete(&ObjectKey::Started(folder).path()).await?;
             Ok(manifest)
         }
         Err(error) => {
             progress.step("removing what the failed backup wrote");
-            if let Err(second) = remove_remains(id, store).await {
+            if let Err(second) = remove_remains(folder, store).await {
                 progress.note(format!("some of it could not be removed: {second}"));
             }
             Err(error)
@@ -201,103 +225,154 @@ async fn source(client: &Client, version_num: u32) -> Result<Source> {
 }
 
 /// Claims the id of this moment, or the next one that is free.
-async fn claim(store: &Store) -> Result<BackupId> {
+async fn claim(store: &Store, parent: Option<&Parent>) -> Result<Folder> {
     let mut id = BackupId::at(Timestamp::now());
     for _ in 0..1000 {
-        let taken = store.length(&ObjectKey::Manifest(id).path()).await?.is_some();
+        let full = Folder::of_full(id);
+        let folder = parent.map_or(full, |parent| parent.child(id));
+        // An id names one backup, of whatever type.
+        let mut taken = false;
+        for object in
+            [ObjectKey::Manifest(folder), ObjectKey::Manifest(full), ObjectKey::Started(full)]
+        {
+            taken = taken || store.length(&object.path()).await?.is_some();
+        }
         let note = format!("{{\"started_at\": \"{}\"}}\n", Timestamp::now()).into_bytes();
-        if !taken && store.create(&ObjectKey::Started(id), note).await? {
-            return Ok(id);
+        if !taken && store.create(&ObjectKey::Started(folder), note).await? {
+            return Ok(folder);
         }
         id = id.next();
     }
     bail!(Busy, "no free backup id was found in {}: too many backups begin at once", store.shown())
 }
 
-async fn take(
-    id: BackupId,
-    cluster: SourceCluster,
-    options: &BackupOptions,
-    store: &Store,
-    progress: &Progress,
-    cancel: &CancellationToken,
-) -> Result<Manifest> {
-    let mut key: Option<DataKey> = None;
-    let mut key_id = None;
-    if let Some(secret) = &options.secret {
-        let new = DataKey::generate();
-        let info = EncryptionInfo::seal(&new, secret)
-            .map_err(|error| Error::stored(ObjectKey::EncryptionInfo(id).path(), error))?;
-        store.put(&ObjectKey::EncryptionInfo(id), info.encode()).await?;
-        key_id = Some(info.key_id.clone());
-        key = Some(new);
-    }
-    let packs = Packs::default();
-    let mut workers = copy::Worker::crew(options, store, id, &packs, key.as_ref())?;
-    let mut databases = Vec::new();
-    for (number, row) in cluster.databases.iter().enumerate() {
-        progress.step(format!("reading database {}", row.name));
-        let job = DatabaseJob {
-            id,
-            number,
-            row,
-            cluster: &cluster,
-            options,
+/// A backup under way.
+struct Taking<'a> {
+    folder: Folder,
+    /// The backup that it builds on.
+    parent: Option<Parent>,
+    full_because: Option<String>,
+    options: &'a BackupOptions,
+    store: &'a Store,
+    progress: &'a Progress,
+    cancel: &'a CancellationToken,
+}
+
+impl Taking<'_> {
+    async fn take(&self, cluster: SourceCluster) -> Result<Manifest> {
+        let Taking { folder, options, store, progress, cancel, .. } = *self;
+        let (key, key_id) = self.key().await?;
+        let parent_packs =
+            self.parent.as_ref().map(|parent| parent.backup.contents.packs.as_slice());
+        let packs = Packs::after(parent_packs.unwrap_or_default());
+        let mut workers = copy::Worker::crew(options, store, folder, &packs, key.as_ref())?;
+        let mut databases = Vec::new();
+        let mut detectors: Vec<&str> = Vec::new();
+        for (number, row) in cluster.databases.iter().enumerate() {
+            progress.step(format!("reading database {}", row.name));
+            let base = match &self.parent {
+                Some(parent) => parent.base(&row.name, row.oid).await?,
+                None => None,
+            };
+            let job = DatabaseJob {
+                folder,
+                number,
+                row,
+                cluster: &cluster,
+                base: base.as_ref(),
+                parent_packs: parent_packs.map_or(0, <[_]>::len) as u32,
+                options,
+                in_chain: options.incremental,
+                store,
+                key: key.as_ref(),
+                progress,
+                cancel,
+            };
+            let limit = options.read_point_limit;
+            let read = tokio::time::timeout(limit, job.read(&mut workers)).await;
+            let read = read.map_err(|_| {
+                let name = &row.name;
+                Error::new(
+                    Kind::Failed,
+                    format!("database \"{name}\" was not read within {} s", limit.as_secs()),
+                )
+                .hint("a read point held too long harms the source; raise --read-point-limit")
+            })??;
+            detectors.extend(read.detector.map(Detector::name));
+            databases.push(read);
+        }
+        for worker in &mut workers {
+            worker.finish().await?;
+        }
+        if cancel.is_cancelled() {
+            return Err(stopped());
+        }
+        let roles = match cluster.targets {
+            Targets::Cluster => catalog::roles(&cluster.client).await?,
+            _ => Vec::new(),
+        };
+        let mut omissions = cluster.omissions;
+        if roles.iter().any(|role| role.password_unknown) {
+            omissions.push(Omission {
+                object: "the passwords of roles".to_owned(),
+                reason: format!("role \"{}\" may not read pg_authid", options.from.user),
+            });
+        }
+        let lists = copy::take_lists(&mut databases);
+        let databases = databases.into_iter().map(|read| read.database).collect();
+        let contents = Contents { version: FORMAT_VERSION, databases, roles, packs: packs.list() };
+        detectors.sort_unstable();
+        detectors.dedup();
+        let commit = commit::Commit {
+            folder,
+            parent: self.parent.as_ref().map(|parent| parent.backup.manifest.id),
+            detector: Some(detectors.join(", ")).filter(|names| !names.is_empty()),
+            full_because: self.full_because.clone(),
             store,
             key: key.as_ref(),
-            progress,
-            cancel,
+            key_id,
+            targets: cluster.targets,
+            source: cluster.source,
+            omissions,
         };
-        let limit = options.read_point_limit;
-        match tokio::time::timeout(limit, job.read(&mut workers)).await {
-            Ok(database) => databases.push(database?),
-            Err(_) => {
-                return Err(Error::new(
-                    Kind::Failed,
-                    format!("database \"{}\" was not read within {} s", row.name, limit.as_secs()),
-                )
-                .hint("a read point held too long harms the source; raise --read-point-limit"));
-            }
+        commit.write(contents, lists).await
+    }
+
+    /// The key of the chain, or a new one; its envelope is stored.
+    async fn key(&self) -> Result<(Option<DataKey>, Option<String>)> {
+        let object = ObjectKey::EncryptionInfo(self.folder);
+        if let Some(parent) = &self.parent {
+            let Some(key) = parent.key() else {
+                return Ok((None, None));
+            };
+            // The same envelope as it stands there: what opened it opens this one.
+            let theirs = ObjectKey::EncryptionInfo(parent.backup.manifest.folder()).path();
+            self.store.put(&object, self.store.get(&theirs).await?.to_vec()).await?;
+            return Ok((Some(key.clone()), parent.backup.manifest.key_id.clone()));
         }
+        let Some(secret) = &self.options.secret else {
+            return Ok((None, None));
+        };
+        let key = DataKey::generate();
+        let info = EncryptionInfo::seal(&key, secret)
+            .map_err(|error| Error::stored(object.path(), error))?;
+        self.store.put(&object, info.encode()).await?;
+        Ok((Some(key), Some(info.key_id)))
     }
-    for worker in &mut workers {
-        worker.finish().await?;
-    }
-    if cancel.is_cancelled() {
-        return Err(stopped());
-    }
-    let roles = match cluster.targets {
-        Targets::Cluster => catalog::roles(&cluster.client).await?,
-        _ => Vec::new(),
-    };
-    let mut omissions = cluster.omissions;
-    if roles.iter().any(|role| role.password_unknown) {
-        omissions.push(Omission {
-            object: "the passwords of roles".to_owned(),
-            reason: format!("role \"{}\" may not read pg_authid", options.from.user),
-        });
-    }
-    let lists = copy::take_lists(&mut databases);
-    let databases = databases.into_iter().map(|read| read.database).collect();
-    let contents = Contents { version: FORMAT_VERSION, databases, roles, packs: packs.list() };
-    let commit = commit::Commit {
-        id,
-        store,
-        key: key.as_ref(),
-        key_id,
-        targets: cluster.targets,
-        source: cluster.source,
-        omissions,
-    };
-    commit.write(contents, lists).await
 }
 
 /// Everything that reading one database needs.
 struct DatabaseJob<'a> {
-    id: BackupId,
+    folder: Folder,
     number: usize,
     row: &'a DatabaseRow,
     cluster: &'a SourceCluster,
+    /// What the parent holds of it.
+    base: Option<&'a Base>,
+    /// The number of packs that are not this backup's own.
+    parent_packs: u32,
+    /// Whether incrementals are going to be built on this backup.
+    in_chain: bool,
     options: &'a BackupOptions,
     store: &'a Store,
     key: Option<&'a DataKey>,
@@ -364,10 +439,9 @@ impl DatabaseJob<'_> {
                 () = stop.cancelled() => Err(stopped()),
             };
             let read = async {
-                let (tables, rest) = prepared?;
-                let oids = rest.large_objects.iter().map(|object| object.oid).collect();
+                let (plan, rest) = prepared?;
                 // It stops by itself, and gives the workers back.
-                let copied = copy::copy(tables, latecomers, workers, oids, self, stop.clone());
+                let copied = copy::copy(plan, latecomers, workers, self, stop.clone());
                 Ok((copied.await?, rest))
             };
             let read = read.await;
@@ -387,7 +461,8 @@ impl DatabaseJob<'_> {
             (Err(error), Err(other)) if error.kind() == Kind::Cancelled => return Err(other),
             (Err(error), _) | (_, Err(error)) => return Err(error),
         };
-        let (copied, Rest { sequences, extensions, filled_views, large_objects }) = read;
+        let (copied, rest) = read;
+        let Rest { sequences, extensions, filled_views, large_objects, detector } = rest;
         drop(copied.locks);
         read_point::names_held(&point.present, &copied.tables).await?;
         let database = Database {
@@ -406,7 +481,7 @@ impl DatabaseJob<'_> {
             large_objects,
             large_object_data: copied.large_object_data,
         };
-        Ok(copy::ReadDatabase { database, lists: copied.lists })
+        Ok(copy::ReadDatabase { database, lists: copied.lists, detector })
     }
 
     /// Reads everything but definitions and rows, and waits until rows may be read.
@@ -415,7 +490,7 @@ impl DatabaseJob<'_> {
         point: &mut ReadPoint,
         suspects: &mut HashSet<u32>,
         defined: &CancellationToken,
-    ) -> Result<(read_point::Tables, Rest)> {
+    ) -> Result<(copy::Plan, Rest)> {
         let tables = point.tables(self, suspects).await?;
         let sequences = catalog::sequences(&point.client, &point.present).await;
         let sequences = sequences.map_err(|error| match error.kind() {
@@ -430,11 +505,30 @@ impl DatabaseJob<'_> {
             Targets::Tables(_) => Vec::new(),
             _ => catalog::large_objects(&point.client).await?,
         };
+        let oids: Vec<u32> = large_objects.iter().map(|object| object.oid).collect();
+        let version_num = self.cluster.source.version_num;
+        let parent = self.base.map(|base| &base.large_objects);
+        let objects = large_objects::batches(&point.client, version_num, &oids, parent).await?;
+        let question = Question {
+            present: &point.present,
+            means: &point.means,
+            wanted: self.options.detector,
+            base: self.base,
+            in_chain: self.in_chain,
+            timeline: self.cluster.source.timeline,
+            now: &point.stored,
+            tables: &tables.tables,
+        };
+        let (finder, detector, note) = question.answer().await?;
+        if let Some(note) = note {
+            self.progress.note(format!("database \"{}\": {note}", self.row.name));
+        }
         // Reading in rounds lets locks go on the way; the definitions must be known by then.
         if tables.crew.iter().any(|(_, share)| !share.unlocked.is_empty()) {
             defined.cancelled().await;
         }
-        Ok((tables, Rest { sequences, extensions, filled_views, large_objects }))
+        let plan = copy::Plan { read: tables, finder, objects, parent_packs: self.parent_packs };
+        Ok((plan, Rest { sequences, extensions, filled_views, large_objects, detector }))
     }
 }
 
@@ -444,6 +538,7 @@ struct Rest {
     extensions: Vec<Extension>,
     filled_views: Vec<u32>,
     large_objects: Vec<LargeObject>,
+    detector: Option<Detector>,
 }
 
 fn stopped() -> Error {
@@ -451,14 +546,14 @@ fn stopped() -> Error {
 }
 
 /// Removes the objects of a backup that has no manifest.
-async fn remove_remains(id: BackupId, store: &Store) -> Result<()> {
-    if store.length(&ObjectKey::Manifest(id).path()).await?.is_some() {
+async fn remove_remains(folder: Folder, store: &Store) -> Result<()> {
+    if store.length(&ObjectKey::Manifest(folder).path()).await?.is_some() {
         // It was committed after all: only the claim is left over.
-        return store.delete(&ObjectKey::Started(id).path()).await;
+        return store.delete(&ObjectKey::Started(folder).path()).await;
     }
     // The claim goes last: without it, what is left would look like a backup that lost its manifest.
-    let claim = ObjectKey::Started(id).path();
-    for path in store.objects_in(&id.to_string()).await?.iter().filter(|path| **path != claim) {
+    let claim = ObjectKey::Started(folder).path();
+    for path in store.objects_in(&folder.to_string()).await?.iter().filter(|path| **path != claim) {
         store.delete(path).await?;
     }
     store.delete(&claim).await

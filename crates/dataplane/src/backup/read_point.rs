@@ -34,8 +34,9 @@ use std::sync::Arc;
 use strongroom_format::contents::{self, Table};
 use strongroom_format::manifest::Targets;
 
-use super::DatabaseJob;
+use super::changes::Means;
 use super::share::{self, Share};
+use super::{DatabaseJob, floor};
 use crate::error::bail;
 use crate::names::{self, TableName};
 use crate::postgres::catalog::{self, SourceTable};
@@ -61,6 +62,8 @@ pub(super) struct ReadPoint {
     pub(super) snapshot: String,
     /// What the backup records of it.
     pub(super) stored: contents::ReadPoint,
+    /// By what changes can be found in this database.
+    pub(super) means: Means,
     /// One connection per worker, which has joined the snapshot.
     wires: Vec<Wire>,
     /// Their sessions.
@@ -87,13 +90,19 @@ impl ReadPoint {
         suspects: &mut HashSet<u32>,
     ) -> Result<Self> {
         let (server, name) = (&job.options.from, &job.row.name);
-        let application = format!("strongroom backup {}", job.id);
+        let application = format!("strongroom backup {}", job.folder.id);
         let present = Client::connect(server, name, &application).await?;
         // Even the size of a table is read under a lock.
         present.batch_execute(&format!("SET lock_timeout = '{LOCK_TIMEOUT}'")).await?;
         let wires =
             (0..workers).map(|_| Wire::connect(server, name, &job.row.encoding, &application));
         let mut wires = futures::future::try_join_all(wires).await?;
+        let means = Means::ask(&present, job.cluster.source.version_num).await?;
+        let mut samples = Vec::new();
+        if means.read_positions() {
+            samples = floor::samples(&present).await?;
+        }
+        samples.extend(job.base.and_then(|base| base.database.read_point.floor.clone()));
         let mut known = job.wanted(&present).await?;
         measure(&present, &mut known).await.map_err(locked)?;
         let version = job.cluster.source.version_num;
@@ -134,10 +143,12 @@ impl ReadPoint {
         let at: String = row.get(2);
         let at =
             at.parse().map_err(|_| Error::new(Kind::Failed, "the server's clock is unreadable"))?;
-        let stored = contents::ReadPoint { at, snapshot: row.get(1), lsn: row.get(3) };
+        let seen: String = row.get(1);
+        let floor = floor::choose(samples, &seen);
+        let stored = contents::ReadPoint { at, snapshot: seen, lsn: row.get(3), floor };
         let joining = wires.iter_mut().map(|wire| join(wire, &snapshot));
         futures::future::try_join_all(joining).await?;
-        Ok(ReadPoint { present: Arc::new(present), client, snapshot, stored, wires, pids })
+        Ok(ReadPoint { present: Arc::new(present), client, snapshot, stored, means, wires, pids })
     }
 
     /// The tables that the snapshot sees, divided among the workers.
@@ -348,7 +359,13 @@ pub(super) async fn names_held(present: &Client, tables: &[Table]) -> Result<()>
 impl DatabaseJob<'_> {
     /// The tables to read, as the client's transaction sees them.
     async fn wanted(&self, client: &Client) -> Result<Vec<SourceTable>> {
-        let tables = catalog::tables(client).await.map_err(locked)?;
+        let mut tables = catalog::tables(client).await.map_err(locked)?;
+        let mut shapes = catalog::row_shapes(client, self.cluster.source.version_num).await?;
+        for table in &mut tables {
+            table.table.shape = shapes.remove(&table.table.oid).flatten();
+            let then = self.base.and_then(|base| base.of(table));
+            table.chain_cut = then.map(|then| then.1.pages_per_segment);
+        }
         match self.cluster.targets {
             Targets::Tables(_) => named(client, tables, &self.row.name, &self.options.tables).await,
             _ => Ok(tables),
@@ -431,7 +448,7 @@ async fn waiters(job: &DatabaseJob<'_>) -> Result<Vec<(i32, String)>> {
              WHERE NOT w.granted AND h.granted AND w.locktype = 'relation' \
                    AND h.mode = 'AccessShareLock' AND w.mode = 'AccessExclusiveLock' \
                    AND a.application_name = $1",
-            &[&format!("strongroom backup {}", job.id)],
+            &[&format!("strongroom backup {}", job.folder.id)],
         )
         .await?;
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())

@@ -121,7 +121,11 @@ pub(super) fn cut(table: &SourceTable, version_num: u32) -> Option<u32> {
 }
 
 /// Pages per segment of a table: fewer where much lies out of line, more where there are too many.
+/// The same along a chain.
 pub(super) fn pages_per_segment(table: &SourceTable) -> u32 {
+    if let Some(cut) = table.chain_cut {
+        return cut;
+    }
     let pages = u64::from(table.table.pages.max(1));
     let per_page = (table.bytes() / pages).max(1);
     let wanted = (SEGMENT_BYTES / per_page).max(1);

@@ -65,6 +65,10 @@ pub(crate) struct SourceTable {
     pub(crate) by_page: bool,
     /// The condition on the rows of an extension's table.
     pub(crate) condition: Option<String>,
+    /// The tablespace that its file lies in.
+    pub(crate) tablespace: u32,
+    /// The pages per segment of its chain, where it has one.
+    pub(crate) chain_cut: Option<u32>,
 }
 
 impl SourceTable {
@@ -96,9 +100,11 @@ pub(crate) async fn tables(client: &Client) -> Result<Vec<SourceTable>> {
         .query(
             "SELECT c.oid, n.nspname::text, c.relname::text, c.relfilenode, c.relpersistence = 'p', \
                     coalesce(am.amname = 'heap', false), e.extname::text, \
-                    e.extcondition[array_position(e.extconfig, c.oid)], a.names, a.types \
+                    e.extcondition[array_position(e.extconfig, c.oid)], a.names, a.types, \
+                    coalesce(nullif(c.reltablespace, 0), own.dattablespace) \
              FROM pg_class c \
              JOIN pg_namespace n ON n.oid = c.relnamespace \
+             JOIN pg_database own ON own.datname = current_database() \
              LEFT JOIN pg_am am ON am.oid = c.relam \
              LEFT JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid \
                   AND d.objsubid = 0 AND d.deptype = 'e' \
@@ -132,6 +138,7 @@ pub(crate) async fn tables(client: &Client) -> Result<Vec<SourceTable>> {
                     name: row.get(2),
                     columns: columns.map(|(name, type_name)| Column { name, type_name }).collect(),
                     relfilenode: row.get(3),
+                    shape: None,
                     pages: 0,
                     logged: row.get(4),
                     data: TableData::default(),
@@ -141,9 +148,89 @@ pub(crate) async fn tables(client: &Client) -> Result<Vec<SourceTable>> {
                 heap_bytes: 0,
                 toast_bytes: 0,
                 condition: condition.filter(|text| !text.is_empty()),
+                tablespace: row.get(10),
+                chain_cut: None,
             }
         })
         .collect())
+}
+
+/// For each logged table, a digest of what decides how its stored rows look beside themselves.
+///
+/// Rows are stored as text. The text of an old row changes without the row when an enum's label is
+/// renamed, when a column is dropped and another one takes its name, when a column is added whose
+/// default stands in the catalog and not in the rows, or when the extension that prints a type is
+/// updated; all that is in the digest, for the types of the columns and every type inside of those.
+/// No digest at all for tables with values that print the names of other objects (`regclass` and its
+/// kin, `aclitem`), and types that print by a function of somebody's own.
+pub(crate) async fn row_shapes(
+    client: &Client,
+    version_num: u32,
+) -> Result<HashMap<u32, Option<String>>> {
+    // Multiranges came with PostgreSQL 14.
+    let ranges = match version_num {
+        140000.. => "t.oid IN (r.rngtypid, r.rngmultitypid)",
+        _ => "t.oid = r.rngtypid",
+    };
+    // Not a cryptographic digest: those are not allowed on every server.
+    let digest = |text: &str| {
+        format!("to_hex(hashtextextended({text}, 0)) || to_hex(hashtextextended({text}, 1))")
+    };
+    let members = digest(
+        "string_agg(concat_ws('|', t.oid, t.typtype, t.typoutput::oid, e.extname, e.extversion, \
+             (SELECT string_agg(quote_literal(enumlabel), ',' ORDER BY enumsortorder) \
+              FROM pg_enum WHERE enumtypid = t.oid), \
+             (SELECT string_agg(concat_ws(' ', attnum, attname, atttypid, atttypmod), ',' \
+                                ORDER BY attnum) \
+              FROM pg_attribute WHERE attrelid = t.typrelid AND attnum > 0)), \
+             chr(10) ORDER BY t.oid)",
+    );
+    let columns = digest(
+        "string_agg(concat_ws('|', c.attnum, c.attname, c.atttypid, c.atttypmod, \
+                              quote_nullable(c.missing), r.digest), chr(10) ORDER BY c.attnum)",
+    );
+    let sql = format!(
+        "WITH RECURSIVE columns AS ( \
+             SELECT a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, \
+                    a.attmissingval::text AS missing \
+             FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid \
+             WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND c.oid >= 16384 \
+                   AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''), \
+         members (root, type) AS ( \
+             SELECT DISTINCT atttypid, atttypid FROM columns \
+             UNION \
+             SELECT m.root, inner_type.oid \
+             FROM members m JOIN pg_type t ON t.oid = m.type \
+             CROSS JOIN LATERAL ( \
+                 SELECT t.typelem AS oid \
+                 UNION ALL SELECT t.typbasetype \
+                 UNION ALL SELECT r.rngsubtype FROM pg_range r WHERE {ranges} \
+                 UNION ALL SELECT a.atttypid FROM pg_attribute a \
+                           WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped \
+             ) inner_type WHERE inner_type.oid <> 0), \
+         roots AS ( \
+             SELECT m.root, \
+                    bool_or(t.typtype = 'b' AND (t.typname = 'aclitem' OR t.typname LIKE 'reg%') \
+                                AND t.oid < 16384 \
+                            OR t.typtype = 'b' AND t.oid >= 16384 AND e.oid IS NULL \
+                               AND t.typoutput <> 'array_out'::regproc) AS unsteady, \
+                    {members} AS digest \
+             FROM members m JOIN pg_type t ON t.oid = m.type \
+             LEFT JOIN pg_depend d ON d.classid = 'pg_type'::regclass AND d.objid = t.oid \
+                  AND d.deptype = 'e' \
+             LEFT JOIN pg_extension e ON e.oid = d.refobjid \
+             GROUP BY m.root) \
+         SELECT c.attrelid, bool_or(r.unsteady), \
+                {columns} \
+         FROM columns c JOIN roots r ON r.root = c.atttypid \
+         GROUP BY c.attrelid"
+    );
+    let rows = client.query(sql.as_str(), &[]).await?;
+    let shape = |row: &Row| {
+        let digest: Option<String> = row.get(2);
+        (row.get(0), digest.filter(|_| row.get::<_, Option<bool>>(1) == Some(false)))
+    };
+    Ok(rows.iter().map(shape).collect())
 }
 
 /// A query for the present sizes of these tables: oid, pages, bytes of heap, bytes out of line. It

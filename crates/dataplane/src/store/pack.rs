@@ -8,9 +8,8 @@
 use std::sync::{Arc, Mutex};
 
 use object_store::{ObjectStoreExt, WriteMultipart};
-use strongroom_format::BackupId;
 use strongroom_format::contents::Pack;
-use strongroom_format::layout::{ObjectKey, new_pack_name};
+use strongroom_format::layout::{Folder, ObjectKey, new_pack_name};
 
 use super::Store;
 use crate::{Result, failpoint};
@@ -27,6 +26,11 @@ const PARTS_IN_FLIGHT: usize = 2;
 pub(crate) struct Packs(Arc<Mutex<Vec<Pack>>>);
 
 impl Packs {
+    /// Those of the parent first, under the numbers that they have there.
+    pub(crate) fn after(parent: &[Pack]) -> Self {
+        Packs(Arc::new(Mutex::new(parent.to_vec())))
+    }
+
     fn add(&self, path: String) -> u32 {
         let mut packs = self.lock();
         packs.push(Pack { path, stored_bytes: 0 });
@@ -50,7 +54,7 @@ impl Packs {
 /// Writes segments into packs, one after the other.
 pub(crate) struct PackWriter {
     store: Store,
-    id: BackupId,
+    folder: Folder,
     packs: Packs,
     open: Option<OpenPack>,
 }
@@ -63,8 +67,8 @@ struct OpenPack {
 }
 
 impl PackWriter {
-    pub(crate) fn new(store: Store, id: BackupId, packs: Packs) -> Self {
-        PackWriter { store, id, packs, open: None }
+    pub(crate) fn new(store: Store, folder: Folder, packs: Packs) -> Self {
+        PackWriter { store, folder, packs, open: None }
     }
 
     /// Where the next segment will lie: pack path, pack index and offset.
@@ -73,7 +77,7 @@ impl PackWriter {
             self.finish().await?;
         }
         if self.open.is_none() {
-            let path = ObjectKey::Pack(self.id, new_pack_name()).path();
+            let path = ObjectKey::Pack(self.folder, new_pack_name()).path();
             let upload = self.store.objects.put_multipart(&self.store.place(&path)).await;
             let upload = upload.map_err(|error| self.store.error("writing", &path, error))?;
             self.open = Some(OpenPack {
