@@ -28,6 +28,7 @@ mod tools;
 
 pub use postgres::{Cluster, ClusterBuilder};
 pub use postgres_contents::{assert_same_contents, assert_same_dump};
+pub use postgres_install::{installed_versions, tested_versions};
 pub use proxy::Proxy;
 pub use s3::S3Server;
 pub use s3_faults::{Fault, Served};

@@ -60,6 +60,15 @@ impl ClusterBuilder {
         self
     }
 
+    /// Makes it with this major version.
+    ///
+    /// # Panics
+    /// When that is not installed: `./dev setup-postgres 17` installs it.
+    pub fn version(mut self, major: u32) -> Self {
+        self.install = Some(Install::of_version(major));
+        self
+    }
+
     /// Uses the programs of another directory than the one found by default.
     pub fn bin_dir(mut self, bin_dir: impl Into<PathBuf>) -> Self {
         self.install = Some(Install::at(bin_dir.into()));
@@ -150,6 +159,11 @@ impl Cluster {
     /// The cluster's data directory, for tests that look at or damage its files.
     pub fn data_dir(&self) -> PathBuf {
         abandoned::data_dir(self.dir.path())
+    }
+
+    /// The major version of PostgreSQL.
+    pub fn version(&self) -> u32 {
+        self.install.major()
     }
 
     /// The directory of the PostgreSQL programs that this cluster was made with.

@@ -12,6 +12,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use crate::Cluster;
+
 /// One run of the program, to be put together and started.
 #[derive(Debug)]
 pub struct Strongroom {
@@ -52,6 +54,12 @@ impl Strongroom {
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
         self
+    }
+
+    /// Lets the program find the PostgreSQL programs of this cluster's version, such as a `pg_dump` that is new
+    /// enough, besides those that are packaged.
+    pub fn programs_of(self, cluster: &Cluster) -> Self {
+        self.env("STRONGROOM_PG_BINDIR", cluster.bin_dir())
     }
 
     /// Arms failpoints, as the `fail` crate reads them: `name=action;name=action`.

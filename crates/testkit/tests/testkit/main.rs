@@ -7,3 +7,4 @@ mod everything;
 mod program;
 mod proxy;
 mod s3;
+mod versions;
