@@ -321,7 +321,8 @@ async fn restore_and_count(
     let client = Client::connect(&server, "postgres", "strongroom verify").await?;
     let mut notes = Vec::new();
     for role in roles_of(backup).await? {
-        client.batch_execute(&format!("CREATE ROLE {}", ident(&role))).await?;
+        // Some things only superusers can own, and nobody logs in here.
+        client.batch_execute(&format!("CREATE ROLE {} SUPERUSER", ident(&role))).await?;
     }
     drop(client);
     let mut targets = Vec::new();

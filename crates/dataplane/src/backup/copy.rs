@@ -491,7 +491,8 @@ fn query(task: Task, shop: &Shop) -> String {
                 // Nobody else looks.
                 _ => ("", ""),
             };
-            let cut = pages_per_segment(source);
+            // A table that is not cut is one segment, however long it is.
+            let cut = cut(source, shop.version_num).unwrap_or(source.table.pages.max(1));
             let first = first_segment * cut;
             let pages = (segments.saturating_mul(cut)).min(source.table.pages - first);
             let name = source.qualified();

@@ -14,6 +14,12 @@ const SEGMENT_BYTES: u64 = 2 * 1024 * 1024;
 /// A table is never cut into more segments than this, so that its list stays small.
 const MOST_SEGMENTS: u32 = 1 << 18;
 /// Servers from here on find rows by page range without reading the whole table.
+///
+/// What PostgreSQL 13 offers instead was measured (80 MB, 40 ranges, server time): a condition on
+/// `ctid` reads the whole table for each range; lists of all 291 places per page take 3.0 times as
+/// long as reading the table once; reading it once with `ctid` in each row, to be cut here, 1.17
+/// times. There, a table is one segment, read by one worker, and an incremental copies it whole or
+/// not at all.
 const TID_RANGE_SCANS: u32 = 140000;
 
 /// The tables that one worker reads, as indices.

@@ -65,6 +65,8 @@ pub(crate) struct Entry {
 #[derive(Clone, Debug)]
 pub(crate) struct Archive {
     pub(crate) entries: Vec<Entry>,
+    /// The major version of the `pg_dump` that wrote it.
+    pub(crate) dumped_by: u32,
 }
 
 impl Archive {
@@ -120,9 +122,12 @@ impl Reader<'_> {
         for _second_to_daylight_saving in 0..7 {
             self.int()?;
         }
-        for _database_and_versions in 0..3 {
+        for _database_and_server in 0..2 {
             self.string()?;
         }
+        let dumper = self.string()?.unwrap_or_default();
+        let major = dumper.split(|c: char| !c.is_ascii_digit()).next();
+        let dumped_by = major.and_then(|major| major.parse().ok()).unwrap_or(0);
         let count = self.int()?;
         let mut entries = Vec::new();
         let mut phase = Phase::BeforeData;
@@ -130,7 +135,7 @@ impl Reader<'_> {
             let entry = self.entry(version, &mut phase)?;
             entries.push(entry);
         }
-        Ok(Archive { entries })
+        Ok(Archive { entries, dumped_by })
     }
 
     fn entry(&mut self, version: (u8, u8), current: &mut Phase) -> Result<Entry> {

@@ -44,13 +44,22 @@ pub(crate) fn program_folders() -> Vec<PathBuf> {
 impl PgDump {
     /// The newest `pg_dump` there is, if it can read a server of this version.
     pub(crate) async fn find(server_version_num: u32) -> Result<Self> {
+        // Debian's /usr/bin/pg_dump is a script that looks for the others, and slow.
+        let is_program = |path: &PathBuf| {
+            let program = path.canonicalize();
+            program.is_ok_and(|path| path.is_file() && !path.ends_with("pg_wrapper"))
+        };
+        let mut paths: Vec<PathBuf> =
+            program_folders().into_iter().map(|folder| folder.join("pg_dump")).collect();
+        paths.retain(is_program);
+        paths.dedup();
+        let asked = paths.into_iter().map(|path| async {
+            let output = Command::new(&path).arg("--version").output().await;
+            (path, output)
+        });
         let mut newest: Option<PgDump> = None;
-        for folder in program_folders() {
-            let path = folder.join("pg_dump");
-            if !path.is_file() {
-                continue;
-            }
-            let Ok(output) = Command::new(&path).arg("--version").output().await else {
+        for (path, output) in futures::future::join_all(asked).await {
+            let Ok(output) = output else {
                 continue;
             };
             let text = String::from_utf8_lossy(&output.stdout).into_owned();

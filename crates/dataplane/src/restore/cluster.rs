@@ -161,15 +161,21 @@ async fn stage_and_swap(
     })
 }
 
-/// Creates the roles that the target lacks, unable to log in, and marked as staged.
+/// Creates the roles that the target lacks, unable to log in, and marked as staged. Those that will
+/// be superusers are so at once: nobody else can own a foreign-data wrapper or an event trigger.
 async fn create_missing_roles(staging: &Staging, roles: &[Role]) -> Result<()> {
     let keeper = staging.keeper();
     let present: HashSet<String> = catalog::role_names(keeper).await?.into_iter().collect();
     let mut script = String::from("BEGIN;\n");
     for role in roles.iter().filter(|role| !present.contains(&role.name)) {
         let (name, mark) = (ident(&role.name), literal(&staging.role_mark()));
-        script
-            .push_str(&format!("CREATE ROLE {name} NOLOGIN;\nCOMMENT ON ROLE {name} IS {mark};\n"));
+        let superuser = match role.options.split(' ').any(|option| option == "SUPERUSER") {
+            true => "SUPERUSER",
+            false => "NOSUPERUSER",
+        };
+        script.push_str(&format!(
+            "CREATE ROLE {name} NOLOGIN {superuser};\nCOMMENT ON ROLE {name} IS {mark};\n"
+        ));
     }
     script.push_str("COMMIT;\n");
     keeper.batch_execute(&script).await?;

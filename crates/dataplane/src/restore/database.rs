@@ -388,6 +388,11 @@ impl StageJob<'_> {
         let phase = |phase: Phase| -> Vec<&Entry> {
             inside.iter().filter(|entry| entry.phase == phase).copied().collect()
         };
+        // Privileges on the schema public are told as what differs from a new database's, and since
+        // version 15 those are fewer. What an older server gives away must not remain.
+        if archive.dumped_by >= 15 && catalog::version_num(&client).await? < 150000 {
+            client.batch_execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC").await?;
+        }
         schema::execute(&client, &phase(Phase::BeforeData), &rendering, self.progress).await?;
         failpoint::pass("restore.after-definitions")?;
         self.progress.step(format!("loading database {}", database.name));
