@@ -15,7 +15,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use strongroom_format::contents::{
     Column, Contents, Database, Extension, LargeObject, ListRef, Membership, Pack, ReadPoint, Role,
-    Sequence, Table, TableData,
+    Sample, Sequence, Table, TableData,
 };
 use strongroom_format::key::{DataKey, EncryptionInfo, Secret};
 use strongroom_format::layout::Folder;
@@ -27,8 +27,11 @@ use strongroom_format::segment::{self, Segment, SegmentList};
 use strongroom_format::{BackupId, Checksum, FORMAT_VERSION, FormatError};
 
 const MANIFEST: &[u8] = include_bytes!("v1/MANIFEST");
+const INCREMENTAL_MANIFEST: &[u8] = include_bytes!("v1/MANIFEST-incremental");
 const ENCRYPTED_MANIFEST: &[u8] = include_bytes!("v1/MANIFEST-encrypted");
 const CONTENTS: &[u8] = include_bytes!("v1/CONTENTS.json");
+const INCREMENTAL_CONTENTS: &[u8] = include_bytes!("v1/CONTENTS-incremental.json");
+const INCREMENTAL_SEGMENT_LIST: &[u8] = include_bytes!("v1/SEGMENTS-incremental.json");
 const SEGMENT_LIST: &[u8] = include_bytes!("v1/SEGMENTS.json");
 const INFO_FOR_A_KEY: &[u8] = include_bytes!("v1/ENCRYPTION-INFO-key");
 const INFO_FOR_A_PASSPHRASE: &[u8] = include_bytes!("v1/ENCRYPTION-INFO-passphrase");
@@ -116,6 +119,33 @@ fn manifest() -> Manifest {
         key_id: None,
         written_by: "strongroom 0.1.0".to_owned(),
     }
+}
+
+/// What `v1/MANIFEST-incremental` says.
+fn incremental_manifest() -> Manifest {
+    Manifest {
+        id: "2026/11/22-140000.00".parse().unwrap(),
+        kind: BackupType::Incremental,
+        parent: Some("2026/11/22-133000.50".parse().unwrap()),
+        full: Some(id()),
+        detector: Some("page-lsn, version-digest".to_owned()),
+        ..manifest()
+    }
+}
+
+/// What `v1/CONTENTS-incremental.json` says: what only chains need.
+fn incremental_contents() -> Contents {
+    let mut contents = contents();
+    let database = &mut contents.databases[0];
+    database.read_point.floor = Some(Sample { lsn: "0/7D3C4A0".to_owned(), xid: 837 });
+    database.tables[0].shape = Some("0011223344556677-8899aabbccddeef".to_owned());
+    database.tables[0].data.added_bytes = 0;
+    contents
+}
+
+/// What `v1/SEGMENTS-incremental.json` says.
+fn incremental_segment_list() -> SegmentList {
+    SegmentList { digests: vec![-1, i64::MAX], ..segment_list() }
 }
 
 /// What `v1/MANIFEST-encrypted` says.
@@ -282,6 +312,9 @@ fn write_the_examples() {
     let (encrypted_piece, sealed) = sealed.unwrap();
     let pieces = Pieces { plain, encrypted: sealed };
     write("MANIFEST", manifest().encode(None));
+    write("MANIFEST-incremental", incremental_manifest().encode(None));
+    write("CONTENTS-incremental.json", incremental_contents().encode());
+    write("SEGMENTS-incremental.json", incremental_segment_list().encode());
     write("MANIFEST-encrypted", encrypted.encode(Some(&data_key)));
     write("CONTENTS.json", contents().encode());
     write("SEGMENTS.json", segment_list().encode());
@@ -297,6 +330,12 @@ fn version_1_manifests_are_read() {
     let stored = Manifest::decode(MANIFEST, Folder::of_full(id())).unwrap();
     assert_eq!(stored.manifest, manifest());
     assert_eq!(stored.authenticate(None), Ok(()));
+    let incremental = incremental_manifest();
+    let stored = Manifest::decode(INCREMENTAL_MANIFEST, incremental.folder()).unwrap();
+    assert_eq!(stored.manifest, incremental);
+    // It can not be put into another chain.
+    let other = Folder { full: incremental.id, ..incremental.folder() };
+    assert!(Manifest::decode(INCREMENTAL_MANIFEST, other).is_err());
 }
 
 #[test]
@@ -313,11 +352,14 @@ fn version_1_manifests_of_encrypted_backups_are_read_and_authenticated() {
 #[test]
 fn version_1_contents_are_read() {
     assert_eq!(Contents::decode(CONTENTS).unwrap(), contents());
+    assert_eq!(Contents::decode(INCREMENTAL_CONTENTS).unwrap(), incremental_contents());
 }
 
 #[test]
 fn version_1_segment_lists_are_read() {
     assert_eq!(SegmentList::decode(SEGMENT_LIST).unwrap(), segment_list());
+    let incremental = SegmentList::decode(INCREMENTAL_SEGMENT_LIST).unwrap();
+    assert_eq!(incremental, incremental_segment_list());
 }
 
 #[test]
@@ -359,6 +401,9 @@ fn what_is_written_today_is_what_the_examples_hold() {
     assert_eq!(text(manifest().encode(None)), stored(MANIFEST));
     assert_eq!(text(contents().encode()), stored(CONTENTS));
     assert_eq!(text(segment_list().encode()), stored(SEGMENT_LIST));
+    assert_eq!(text(incremental_manifest().encode(None)), stored(INCREMENTAL_MANIFEST));
+    assert_eq!(text(incremental_contents().encode()), stored(INCREMENTAL_CONTENTS));
+    assert_eq!(text(incremental_segment_list().encode()), stored(INCREMENTAL_SEGMENT_LIST));
     let info = EncryptionInfo::decode(INFO_FOR_A_PASSPHRASE).unwrap();
     assert_eq!(text(info.encode()), stored(INFO_FOR_A_PASSPHRASE));
     let info = EncryptionInfo::decode(INFO_FOR_A_KEY).unwrap();
