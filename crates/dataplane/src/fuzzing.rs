@@ -11,6 +11,7 @@ pub fn archive(bytes: &[u8]) {
         return;
     };
     restore::roles_needed(&archive.entries);
+    restore::read_definitions(&archive.entries);
     for entry in &archive.entries {
         entry.described();
         definition(&entry.definition);

@@ -11,6 +11,7 @@ mod damage;
 mod faults;
 mod fidelity;
 mod listing;
+mod same_names;
 mod state;
 mod stopping;
 mod support;

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use crate::support::{collection, strongroom};
 
 /// A database in which `orders` has one of everything that a table can have and need.
-const SHOP: &str = "
+pub(crate) const SHOP: &str = "
     CREATE ROLE clerk;
     CREATE ROLE auditor;
     CREATE TYPE status AS ENUM ('new', 'paid', 'it''s sent');
@@ -68,14 +68,14 @@ const SHOP: &str = "
     CREATE UNIQUE INDEX ON totals (customer);";
 
 /// A cluster with a database `shop` of these statements, and a backup of it.
-struct Shop {
-    cluster: Cluster,
-    place: String,
+pub(crate) struct Shop {
+    pub(crate) cluster: Cluster,
+    pub(crate) place: String,
     _folder: TempDir,
 }
 
 impl Shop {
-    fn with(sql: &str) -> Self {
+    pub(crate) fn with(sql: &str) -> Self {
         Shop::of("shop", sql)
     }
 
@@ -95,14 +95,14 @@ impl Shop {
 
     /// `restore table` with these arguments, which must succeed.
     #[track_caller]
-    fn restore(&self, args: &[&str]) -> Value {
+    pub(crate) fn restore(&self, args: &[&str]) -> Value {
         let url = self.cluster.url("postgres");
         strongroom(&self.args(&url, args)).expect_ok().json()
     }
 
     /// `restore table` with these arguments, which must fail: the error. Nothing may change.
     #[track_caller]
-    fn refused(&self, args: &[&str]) -> Value {
+    pub(crate) fn refused(&self, args: &[&str]) -> Value {
         let before = self.everything();
         let url = self.cluster.url("postgres");
         let output = strongroom(&self.args(&url, args)).expect_fail(1);
@@ -111,7 +111,7 @@ impl Shop {
     }
 
     #[track_caller]
-    fn plan(&self, args: &[&str]) -> Value {
+    pub(crate) fn plan(&self, args: &[&str]) -> Value {
         let before = self.everything();
         let plan = self.restore(&[args, &["--plan"]].concat());
         assert_eq!(self.everything(), before, "a plan changed something");
@@ -123,19 +123,19 @@ impl Shop {
         (self.cluster.databases(), self.cluster.pg_dump("shop", &[]))
     }
 
-    fn psql(&self, sql: &str) -> String {
+    pub(crate) fn psql(&self, sql: &str) -> String {
         self.cluster.psql("shop", sql)
     }
 
     /// The dump of these relations with all that belongs to them.
-    fn dump(&self, database: &str, relations: &[&str]) -> String {
+    pub(crate) fn dump(&self, database: &str, relations: &[&str]) -> String {
         let args: Vec<String> = relations.iter().map(|name| format!("--table={name}")).collect();
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         self.cluster.pg_dump(database, &args)
     }
 }
 
-fn backup(cluster: &Cluster, place: &str, more: &[&str]) -> Value {
+pub(crate) fn backup(cluster: &Cluster, place: &str, more: &[&str]) -> Value {
     let url = cluster.url("postgres");
     let args = ["backup", "--from", &url, "--into", place, "--json"];
     strongroom(&[&args, more].concat()).expect_ok().json()
@@ -150,7 +150,7 @@ fn error(output: &Output) -> Value {
 
 /// Asserts that a JSON text holds all of these.
 #[track_caller]
-fn assert_says(text: &Value, parts: &[&str]) {
+pub(crate) fn assert_says(text: &Value, parts: &[&str]) {
     let shown = text.as_str().map_or_else(|| text.to_string(), str::to_owned);
     for part in parts {
         assert!(shown.contains(part), "'{part}' is not in: {shown}");
@@ -651,6 +651,13 @@ fn every_kind_of_table_goes_into_another_database_and_another_schema() {
     let in_ev = relations_of_everything(&shop.cluster, "nspname = 'ev'");
     let mut args: Vec<&str> = in_ev.iter().map(String::as_str).collect();
     args.extend(["--into-schema", "Copied \"ev\""]);
+    let url = shop.cluster.url("postgres");
+    let plan = strongroom(&shop.args(&url, &[&args[..], &["--plan"]].concat())).expect_ok().json();
+    // In its own database nothing that can be compared differs.
+    let uses = plan["uses"].as_array().unwrap();
+    assert!(uses.iter().filter(|used| used["comparison"] == "same").count() > 25, "{uses:?}");
+    assert!(!uses.iter().any(|used| used["comparison"] == "different"), "{uses:?}");
+    assert_eq!(plan["notes"].as_array().unwrap().len(), 1, "{}", plan["notes"]);
     shop.restore(&args);
     let copies = shop.cluster.tables_hash("everything");
     for (name, hash) in &source {

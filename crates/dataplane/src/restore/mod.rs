@@ -10,12 +10,15 @@
 //! into the same server finds and removes them ([`staging`]).
 
 mod cluster;
+mod columns;
+mod compare;
 mod database;
 mod large_objects;
 mod load;
 mod plan;
 mod publication;
 mod resolve;
+mod reuse;
 mod schema;
 mod selection;
 mod staging;
@@ -30,7 +33,7 @@ use crate::postgres::server::Server;
 use crate::progress::Progress;
 use crate::{Error, Kind, Result};
 
-pub use plan::{Conflict, Creation, Missing, Plan};
+pub use plan::{Comparison, Conflict, Creation, Missing, Plan, Use};
 
 /// What to put back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,6 +154,18 @@ pub(crate) fn loaded_through(
     entries: &[crate::postgres::archive::Entry],
 ) -> std::collections::HashMap<(String, String), (String, String)> {
     selection::loaded_through(entries.iter())
+}
+
+/// Reads in the definitions what a plan compares with a target.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn read_definitions(entries: &[crate::postgres::archive::Entry]) {
+    entries.iter().for_each(compare::read);
+    let definitions = selection::Definitions::new(entries);
+    let selection = selection::Selection {
+        relations: entries.iter().map(|entry| entry.id).collect(),
+        ..Default::default()
+    };
+    reuse::Deciding::of(&definitions, &selection);
 }
 
 /// Refuses options that contradict each other.

@@ -35,12 +35,18 @@ pub(super) struct Selection {
 pub(super) struct Definitions<'a> {
     pub(super) entries: &'a [Entry],
     by_id: HashMap<i32, &'a Entry>,
+    /// The types that entries create, those of relations' rows left out.
+    types: HashMap<Name, &'a Entry>,
 }
 
 impl<'a> Definitions<'a> {
     pub(super) fn new(entries: &'a [Entry]) -> Self {
         let by_id = entries.iter().map(|entry| (entry.id, entry)).collect();
-        Definitions { entries, by_id }
+        let types = entries.iter().filter(|entry| is_type(entry)).flat_map(|entry| {
+            let names = further_names(std::iter::once(entry)).into_iter().chain([name_of(entry)]);
+            names.map(move |name| (name, entry))
+        });
+        Definitions { entries, by_id, types: types.collect() }
     }
 
     pub(super) fn get(&self, id: i32) -> Option<&'a Entry> {
@@ -52,6 +58,11 @@ impl<'a> Definitions<'a> {
         self.entries.iter().find(|entry| {
             is_relation(entry) && entry.schema.as_deref() == Some(schema) && entry.tag == name
         })
+    }
+
+    /// The type of this name, unless it is that of a relation's rows.
+    pub(super) fn type_named(&self, name: &Name) -> Option<&'a Entry> {
+        self.types.get(name).copied()
     }
 
     /// Selects these relations with all that is part of them.
@@ -161,6 +172,15 @@ impl<'a> Definitions<'a> {
         }
     }
 
+    /// The relations that a table inherits from.
+    pub(super) fn parents(&self, table: &Entry) -> Vec<&'a Entry> {
+        let at = table.definition.find("\nINHERITS (").filter(|_| table.kind == "TABLE");
+        let Some(at) = at else { return Vec::new() };
+        let end = table.definition[at..].find(')').map_or(table.definition.len(), |end| at + end);
+        let names = qualified_names(&table.definition[at..end]);
+        names.iter().filter_map(|(schema, name)| self.relation(schema, name)).collect()
+    }
+
     /// The table that a foreign key refers to.
     pub(super) fn referenced(&self, foreign_key: &Entry) -> Option<Name> {
         let tokens = sql::tokens(&foreign_key.definition);
@@ -180,6 +200,16 @@ pub(super) fn is_relation(entry: &Entry) -> bool {
 /// Whether the target may lack it: then it is created with the tables.
 pub(super) fn is_movable(entry: &Entry) -> bool {
     MOVABLE.contains(&entry.kind.as_str())
+}
+
+/// Whether an entry is a type by itself.
+pub(super) fn is_type(entry: &Entry) -> bool {
+    matches!(entry.kind.as_str(), "TYPE" | "DOMAIN")
+}
+
+/// Whether an entry is something that is called.
+pub(super) fn is_routine(entry: &Entry) -> bool {
+    matches!(entry.kind.as_str(), "FUNCTION" | "PROCEDURE" | "AGGREGATE")
 }
 
 /// The qualified names of a text, in order.
@@ -232,9 +262,7 @@ pub(super) fn loaded_through<'a>(entries: impl Iterator<Item = &'a Entry>) -> Ha
 /// The name that `moves` and conflicts know an entry by.
 pub(super) fn name_of(entry: &Entry) -> Name {
     let name = match entry.kind.as_str() {
-        "FUNCTION" | "PROCEDURE" | "AGGREGATE" => {
-            entry.tag.split('(').next().unwrap_or(&entry.tag).to_owned()
-        }
+        _ if is_routine(entry) => entry.tag.split('(').next().unwrap_or(&entry.tag).to_owned(),
         _ => entry.tag.clone(),
     };
     (entry.schema.clone().unwrap_or_default(), name)

@@ -15,6 +15,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use strongroom_format::contents::{Database, Table};
 
+use super::compare;
 use super::database::{self, StageJob, check_name, stop_if};
 use super::load::LoadTable;
 use super::publication;
@@ -134,6 +135,7 @@ async fn prepare<'a>(backup: &'a Backup, options: &RestoreOptions) -> Result<Pre
             )
             .hint(format!("GRANT CREATE ON DATABASE {} TO {};", ident(name), ident(user))));
         }
+        compare::prepare(&target).await?;
         Some(target)
     } else {
         check_name(&request.into_db, "database")?;
