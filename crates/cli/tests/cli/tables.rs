@@ -222,6 +222,24 @@ fn tables_go_into_a_new_database_with_the_types_and_functions_that_they_need() {
 }
 
 #[test]
+fn casts_come_along_with_the_types_that_they_are_of() {
+    let shop = Shop::with(
+        "CREATE TYPE mood AS ENUM ('sad', 'ok');
+         CREATE FUNCTION weight(mood) RETURNS int LANGUAGE sql IMMUTABLE
+             AS $$ SELECT CASE $1 WHEN 'sad' THEN 1 ELSE 2 END $$;
+         CREATE CAST (mood AS int) WITH FUNCTION weight(mood) AS ASSIGNMENT;
+         CREATE TABLE moods (mood mood, weight int GENERATED ALWAYS AS (mood::int) STORED);
+         INSERT INTO moods VALUES ('sad'), ('ok')",
+    );
+    shop.cluster.create_database("existing");
+    for database in ["new", "existing"] {
+        shop.restore(&["shop.public.moods", "--into-db", database]);
+        let rows = "SELECT mood, weight, mood::int FROM moods ORDER BY 1";
+        assert_eq!(shop.cluster.psql(database, rows), "sad|1|1\nok|2|2", "{database}");
+    }
+}
+
+#[test]
 fn types_and_functions_of_an_existing_database_are_used_and_missing_ones_are_made() {
     let shop = Shop::with(SHOP);
     shop.cluster.create_database("other");

@@ -101,11 +101,27 @@ impl Resolver<'_, '_> {
                 },
             }
         }
+        self.casts();
         match self.target {
             None => self.operators_of_exclusions(selection),
             Some(target) => self.others_used(target, selection, &deciding).await?,
         }
         Ok(())
+    }
+
+    /// Casts between what is created: the archive tells an expression to depend on the cast's
+    /// function only. One between types that the target has is its own affair.
+    fn casts(&mut self) {
+        let is_type = |id: &i32| self.definitions.get(*id).is_some_and(selection::is_type);
+        let casts = self.definitions.entries.iter().filter(|entry| {
+            let needs = &entry.dependencies;
+            entry.kind == "CAST"
+                && (self.target.is_none() || needs.iter().any(is_type))
+                && !needs.is_empty()
+                && needs.iter().all(|id| self.chosen.contains(id))
+        });
+        let casts: Vec<i32> = casts.map(|entry| entry.id).collect();
+        self.chosen.extend(casts);
     }
 
     /// What makes plain types fit for exclusion constraints: an extension that the archive does
