@@ -8,6 +8,7 @@ mod consistency;
 #[cfg(feature = "failpoints")]
 mod crashes;
 mod damage;
+mod event_triggers;
 mod faults;
 mod fidelity;
 mod listing;

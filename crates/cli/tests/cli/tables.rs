@@ -88,7 +88,7 @@ impl Shop {
         Shop { cluster, place, _folder: folder }
     }
 
-    fn args<'a>(&'a self, url: &'a str, args: &[&'a str]) -> Vec<&'a str> {
+    pub(crate) fn args<'a>(&'a self, url: &'a str, args: &[&'a str]) -> Vec<&'a str> {
         let place = ["--from", "latest", "--in", &self.place, "--to", url, "--json"];
         [&["restore", "table"], args, &place].concat()
     }
@@ -142,7 +142,7 @@ pub(crate) fn backup(cluster: &Cluster, place: &str, more: &[&str]) -> Value {
 }
 
 #[track_caller]
-fn error(output: &Output) -> Value {
+pub(crate) fn error(output: &Output) -> Value {
     let parsed: Value = serde_json::from_str(&output.stderr)
         .unwrap_or_else(|error| panic!("{error}: {}", output.stderr));
     parsed["error"].clone()
@@ -675,7 +675,7 @@ fn every_kind_of_table_goes_into_another_database_and_another_schema() {
     let uses = plan["uses"].as_array().unwrap();
     assert!(uses.iter().filter(|used| used["comparison"] == "same").count() > 25, "{uses:?}");
     assert!(!uses.iter().any(|used| used["comparison"] == "different"), "{uses:?}");
-    assert_eq!(plan["notes"].as_array().unwrap().len(), 1, "{}", plan["notes"]);
+    assert!(!plan["notes"].to_string().contains("in the backup"), "{}", plan["notes"]);
     shop.restore(&args);
     let copies = shop.cluster.tables_hash("everything");
     for (name, hash) in &source {

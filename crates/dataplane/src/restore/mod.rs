@@ -13,6 +13,7 @@ mod cluster;
 mod columns;
 mod compare;
 mod database;
+mod event_triggers;
 mod large_objects;
 mod load;
 mod plan;

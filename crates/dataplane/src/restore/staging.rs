@@ -10,6 +10,7 @@
 
 use std::time::Duration;
 
+use super::event_triggers;
 use crate::postgres::catalog::STAGING;
 use crate::postgres::connect::Client;
 use crate::postgres::server::Server;
@@ -190,7 +191,11 @@ async fn remove(server: &Server, run: &str) -> Result<()> {
             continue;
         };
         let sql = "SELECT nspname::text FROM pg_namespace WHERE starts_with(nspname, $1)";
-        for row in inside.query(sql, &[&prefix]).await? {
+        let schemas = inside.query(sql, &[&prefix]).await?;
+        if !schemas.is_empty() {
+            event_triggers::silence(&inside).await?;
+        }
+        for row in schemas {
             let name: String = row.get(0);
             inside.batch_execute(&format!("DROP SCHEMA {} CASCADE", ident(&name))).await?;
         }

@@ -17,6 +17,7 @@ use strongroom_format::contents::{Database, Table};
 
 use super::compare;
 use super::database::{self, StageJob, check_name, stop_if};
+use super::event_triggers;
 use super::load::LoadTable;
 use super::publication;
 use super::resolve::Resolver;
@@ -136,6 +137,8 @@ async fn prepare<'a>(backup: &'a Backup, options: &RestoreOptions) -> Result<Pre
             .hint(format!("GRANT CREATE ON DATABASE {} TO {};", ident(name), ident(user))));
         }
         compare::prepare(&target).await?;
+        let silenced = event_triggers::silence(&target).await?;
+        plan.notes.extend(silenced.notes(&request.into_db));
         Some(target)
     } else {
         check_name(&request.into_db, "database")?;
