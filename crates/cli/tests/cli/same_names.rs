@@ -1,7 +1,9 @@
-//! A table restore uses what the target has under the names that the table needs. Where that is not
-//! what the backup means by these names, nothing is loaded, or the difference is told.
+//! One name, several things. A table restore uses what the target has under the names that the table
+//! needs: where that is not what the backup means by these names, nothing is loaded, or the
+//! difference is told. And a table, a type, a function and an index may share a name.
 
 use serde_json::{Value, json};
+use strongroom_testkit::assert_same_dump;
 
 use crate::tables::{Shop, assert_says};
 
@@ -321,4 +323,82 @@ fn rows_that_a_domain_of_the_target_refuses_are_an_error_that_names_it() {
     let error = shop.refused(&tables);
     assert_says(&error["message"], &["table shop.public.items", "domain public.amount violates"]);
     assert_eq!(shop.cluster.psql("other", "SELECT to_regclass('items')"), "");
+}
+
+/// Things of different kinds under the names of others.
+const NAMESAKES: &str = "
+    CREATE TYPE status AS ENUM ('new', 'paid');
+    CREATE TYPE numbers AS (low int, high int);
+    COMMENT ON COLUMN numbers.low IS 'The lower one.';
+    CREATE COLLATION orders (provider = libc, locale = 'C');
+    CREATE FUNCTION orders(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 + 1';
+    CREATE FUNCTION status(status) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 7';
+    CREATE FUNCTION kinds() RETURNS SETOF int LANGUAGE sql AS 'SELECT 1';
+    CREATE TABLE kinds (id int PRIMARY KEY);
+    INSERT INTO kinds VALUES (1), (2);
+    CREATE TABLE orders (
+        id serial PRIMARY KEY CHECK (orders(id) > 1),
+        kind int REFERENCES kinds,
+        status status,
+        name text COLLATE orders,
+        range numbers,
+        next int GENERATED ALWAYS AS (orders(id)) STORED,
+        rank int GENERATED ALWAYS AS (status(status)) STORED
+    );
+    INSERT INTO orders (kind, status, name, range)
+        SELECT i % 2 + 1, 'new', 'name', ROW(i, i)::numbers FROM generate_series(1, 10) AS i;
+    CREATE INDEX status ON orders (status);
+    CREATE STATISTICS orders ON kind, name FROM orders;
+    CREATE STATISTICS status ON kind, id FROM orders;
+    ALTER TABLE orders ADD CONSTRAINT numbered UNIQUE (id, kind);
+    COMMENT ON INDEX status IS 'By status.';
+    CREATE VIEW seen AS SELECT o.id, k.id AS kind FROM orders AS o, kinds() AS k(id);";
+
+#[test]
+fn a_table_a_type_a_function_and_an_index_of_one_name_are_told_apart() {
+    let shop = Shop::with(NAMESAKES);
+    let tables = ["shop.public.orders", "shop.public.kinds", "shop.public.seen"];
+    let before = shop.dump("shop", &["public.*"]);
+    let rows = "SELECT * FROM orders ORDER BY id";
+    // Everything is made.
+    let restored = shop.restore(&[&tables[..], &["--into-db", "new"]].concat());
+    let created = ["new.public.kinds", "new.public.orders", "new.public.seen"];
+    assert_eq!(restored["created"], json!(created));
+    assert_same_dump(&before, &shop.dump("new", &["public.*"]));
+    assert_eq!(shop.cluster.psql("new", rows), shop.psql(rows));
+
+    // Only the table is made, under another name; what shares its name is used.
+    let restored = shop.restore(&["shop.public.orders", "--new-table-name", "again"]);
+    assert_eq!(restored["created"], json!(["shop.public.again"]));
+    assert_eq!(shop.psql("SELECT * FROM again ORDER BY id"), shop.psql(rows));
+    let referenced = "SELECT confrelid::regclass FROM pg_constraint
+                      WHERE contype = 'f' AND conrelid = 'again'::regclass";
+    assert_eq!(shop.psql(referenced), "kinds");
+    shop.psql("DROP TABLE again");
+    assert_same_dump(&before, &shop.dump("shop", &["public.*"]));
+
+    // Functions and types are made, and keep their names beside other things of these names.
+    shop.cluster.create_database("other");
+    shop.cluster.psql(
+        "other",
+        "CREATE TABLE kinds (id int); CREATE INDEX status ON kinds (id);
+         INSERT INTO kinds VALUES (1), (2); ALTER TABLE kinds ADD PRIMARY KEY (id);",
+    );
+    shop.restore(&["shop.public.orders", "--into-db", "other", "--new-table-name", "again"]);
+    assert_eq!(shop.cluster.psql("other", "SELECT orders(1), status('new'::status)"), "2|7");
+    assert_eq!(shop.cluster.psql("other", "SELECT * FROM again ORDER BY id"), shop.psql(rows));
+}
+
+#[test]
+fn a_type_that_has_the_name_of_a_restored_table_is_in_the_way() {
+    let shop = Shop::with(NAMESAKES);
+    let error = shop.refused(&["shop.public.orders", "--new-table-name", "status"]);
+    assert_eq!(error["kind"], "conflict");
+    let error = shop.refused(&["shop.public.kinds", "--new-table-name", "numbers"]);
+    assert_eq!(error["kind"], "conflict");
+    shop.psql("CREATE DOMAIN number AS int");
+    let error = shop.refused(&["shop.public.kinds", "--new-table-name", "number"]);
+    assert_eq!(error["kind"], "conflict");
+    assert_says(&error["message"], &["type \"public.number\"", "\"shop\""]);
+    assert_says(&error["hint"], &["--new-table-name number_restored"]);
 }

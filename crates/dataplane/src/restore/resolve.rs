@@ -316,10 +316,31 @@ impl Resolver<'_, '_> {
             let schema = self.request.target_schema(&name.schema);
             let table = self.request.new_table_name.clone().unwrap_or_else(|| name.table.clone());
             let target = (schema, table);
+            let full = qualified(&target.0, &target.1);
+            let ways = vec![
+                format!("--new-table-name {}_restored", shown(&target.1)),
+                format!("--into-schema or --into-db with another name"),
+            ];
             if !self.relation_exists(&target).await? {
+                // Whatever has rows has a type of its name.
+                let exists = format!("SELECT to_regtype({}) IS NOT NULL", literal(&full));
+                if entry.kind != "SEQUENCE" && self.exists(&exists).await? {
+                    self.plan.conflicts.push(Conflict {
+                        kind: "type".to_owned(),
+                        name: format!("{}.{}.{}", self.request.into_db, target.0, target.1),
+                        message: format!(
+                            "type \"{}.{}\" already exists in database \"{}\", and a {} has a type of its \
+                             name",
+                            target.0,
+                            target.1,
+                            self.request.into_db,
+                            entry.kind.to_lowercase()
+                        ),
+                        resolutions: ways,
+                    });
+                }
                 continue;
             }
-            let full = qualified(&target.0, &target.1);
             let kind = if entry.kind == "FOREIGN TABLE" { "TABLE" } else { entry.kind.as_str() };
             self.plan.conflicts.push(Conflict {
                 kind: kind.to_lowercase(),
@@ -328,15 +349,17 @@ impl Resolver<'_, '_> {
                     "relation \"{}.{}\" already exists in database \"{}\"",
                     target.0, target.1, self.request.into_db
                 ),
-                resolutions: vec![
-                    format!("--new-table-name {}_restored", shown(&target.1)),
-                    format!("--into-schema or --into-db with another name"),
-                    format!(
-                        "ALTER {kind} {full} RENAME TO {};",
-                        ident(&format!("{}_old", target.1))
-                    ),
-                    format!("DROP {kind} {full};"),
-                ],
+                resolutions: [
+                    ways,
+                    vec![
+                        format!(
+                            "ALTER {kind} {full} RENAME TO {};",
+                            ident(&format!("{}_old", target.1))
+                        ),
+                        format!("DROP {kind} {full};"),
+                    ],
+                ]
+                .concat(),
             });
         }
         let mut targets: Vec<Name> = self
@@ -371,7 +394,8 @@ impl Resolver<'_, '_> {
             }
             let (schema, name) = selection::name_of(entry);
             let target = self.request.target_schema(&schema);
-            let named = self.request.names.iter().any(|n| n.schema == schema && n.table == name);
+            let named = selection::is_relation(entry)
+                && self.request.names.iter().any(|n| n.schema == schema && n.table == name);
             // A sequence that comes with its table gets its name when that is published.
             if entry.kind == "SEQUENCE" && !named {
                 continue;

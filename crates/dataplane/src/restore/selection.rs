@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use strongroom_format::contents::Database;
 
 use crate::postgres::archive::Entry;
-use crate::postgres::sql::{self, Token};
+use crate::postgres::sql::{self, Namespace, Token};
 
 /// The kinds that can be asked for by name.
 const RELATIONS: &[&str] = &["TABLE", "FOREIGN TABLE", "VIEW", "MATERIALIZED VIEW", "SEQUENCE"];
@@ -49,8 +49,8 @@ impl<'a> Definitions<'a> {
             Some(((schema, entry.tag.as_str()), entry))
         });
         let types = entries.iter().filter(|entry| is_type(entry)).flat_map(|entry| {
-            let names = further_names(std::iter::once(entry)).into_iter().chain([name_of(entry)]);
-            names.map(move |name| (name, entry))
+            let further = further_names(std::iter::once(entry)).into_iter().map(|(_, name)| name);
+            further.chain([name_of(entry)]).map(move |name| (name, entry))
         });
         Definitions { entries, by_id, relations: relations.collect(), types: types.collect() }
     }
@@ -272,15 +272,36 @@ pub(super) fn name_of(entry: &Entry) -> Name {
     (entry.schema.clone().unwrap_or_default(), name)
 }
 
+/// What an entry's own name stands for, if the entry moves by itself.
+pub(super) fn namespaces(entry: &Entry) -> &'static [Namespace] {
+    match entry.kind.as_str() {
+        "SEQUENCE" => &[Namespace::Relation],
+        _ if is_relation(entry) => &[Namespace::Relation, Namespace::Type],
+        // Statements about attributes name a composite type as they do a table.
+        "TYPE" if entry.definition.contains("\" AS (") => &[Namespace::Type, Namespace::Relation],
+        "TYPE" | "DOMAIN" => &[Namespace::Type],
+        "COLLATION" => &[Namespace::Collation],
+        "STATISTICS" => &[Namespace::Statistics],
+        _ if is_routine(entry) => &[Namespace::Routine],
+        _ => &[],
+    }
+}
+
 /// What these entries create under names besides their own: indexes, which statements name without
 /// their table, those of constraints too, and the multiranges of ranges.
-pub(super) fn further_names<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<Name> {
+pub(super) fn further_names<'a>(
+    entries: impl Iterator<Item = &'a Entry>,
+) -> Vec<(Namespace, Name)> {
     let further = |entry: &Entry| match entry.kind.as_str() {
-        "INDEX" => Some((entry.schema.clone()?, entry.tag.clone())),
-        "CONSTRAINT" => Some((entry.schema.clone()?, constraint_name(&entry.definition)?)),
+        "INDEX" => Some((Namespace::Relation, (entry.schema.clone()?, entry.tag.clone()))),
+        "CONSTRAINT" => {
+            let name = (entry.schema.clone()?, constraint_name(&entry.definition)?);
+            Some((Namespace::Relation, name))
+        }
         "TYPE" => {
             let at = entry.definition.find("multirange_type_name = ")?;
-            qualified_names(&entry.definition[at..]).into_iter().next()
+            let name = qualified_names(&entry.definition[at..]).into_iter().next()?;
+            Some((Namespace::Type, name))
         }
         _ => None,
     };
