@@ -8,6 +8,7 @@ mod consistency;
 #[cfg(feature = "failpoints")]
 mod crashes;
 mod damage;
+mod drills;
 mod event_triggers;
 mod faults;
 mod fidelity;

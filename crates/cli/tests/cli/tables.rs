@@ -522,6 +522,10 @@ fn a_single_partition_comes_back_as_a_table_of_its_own() {
     assert_eq!(shop.psql("SELECT count(*), max(id) FROM only_2026"), rows);
     assert_eq!(shop.psql("SELECT count(*), max(id) FROM events"), live);
     assert_eq!(shop.psql("SELECT relispartition FROM pg_class WHERE relname = 'only_2026'"), "f");
+    // Nothing of it needs the table that it was a partition of.
+    shop.restore(&["shop.public.events_2026", "--into-db", "inspection"]);
+    let there = "SELECT count(*), max(id) FROM events_2026";
+    assert_eq!(shop.cluster.psql("inspection", there), rows);
 }
 
 #[test]

@@ -150,11 +150,22 @@ pub(crate) fn roles_needed(entries: &[crate::postgres::archive::Entry]) -> Vec<S
     schema::roles_needed(entries.iter()).into_keys().collect()
 }
 
-/// The partitions whose rows are loaded through another relation, and that one's name.
+/// The partitions whose rows a restore loads through another relation, and that one's name: of the
+/// whole database, or of these tables.
 pub(crate) fn loaded_through(
     entries: &[crate::postgres::archive::Entry],
+    database: &strongroom_format::contents::Database,
+    tables: Option<&[TableName]>,
 ) -> std::collections::HashMap<(String, String), (String, String)> {
-    selection::loaded_through(entries.iter())
+    let selection = tables.map(|names| {
+        let definitions = selection::Definitions::new(entries);
+        let named = names.iter().filter_map(|name| definitions.relation(&name.schema, &name.table));
+        definitions.select(&named.map(|entry| entry.id).collect::<Vec<i32>>(), database)
+    });
+    let restored = |id| {
+        selection.as_ref().is_none_or(|all| all.relations.contains(id) || all.parts.contains(id))
+    };
+    selection::loaded_through(entries.iter().filter(|entry| restored(&entry.id)))
 }
 
 /// Reads in the definitions what a plan compares with a target.

@@ -91,12 +91,16 @@ impl<'a> Definitions<'a> {
         selection
     }
 
+    /// Partitioned tables and their partitions.
+    fn partitions(&self) -> impl Iterator<Item = (i32, i32)> {
+        let attached = self.entries.iter().filter(|entry| entry.kind == "TABLE ATTACH");
+        attached.filter_map(|attach| self.attached(attach))
+    }
+
     fn add_partitions(&self, selection: &mut Selection) {
         let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
-        for attach in self.entries.iter().filter(|entry| entry.kind == "TABLE ATTACH") {
-            if let Some((parent, child)) = self.attached(attach) {
-                children.entry(parent).or_default().push(child);
-            }
+        for (parent, child) in self.partitions() {
+            children.entry(parent).or_default().push(child);
         }
         let mut open: Vec<i32> = selection.relations.iter().copied().collect();
         while let Some(id) = open.pop() {
@@ -157,19 +161,25 @@ impl<'a> Definitions<'a> {
     }
 
     fn add_needs(&self, selection: &mut Selection) {
+        // Without the table that it is a partition of, a table is one of its own.
+        let partitions: HashSet<(i32, i32)> = self.partitions().collect();
         let mut open: Vec<i32> = selection.relations.union(&selection.parts).copied().collect();
         while let Some(id) = open.pop() {
             let Some(entry) = self.get(id) else { continue };
             for dependency in &entry.dependencies {
                 let known = selection.relations.contains(dependency)
                     || selection.parts.contains(dependency)
-                    || selection.needs.contains_key(dependency);
+                    || selection.needs.contains_key(dependency)
+                    || partitions.contains(&(*dependency, id));
                 if known || self.get(*dependency).is_none() {
                     continue;
                 }
                 selection.needs.insert(*dependency, id);
-                // What an absent table or view needs in turn is its own affair.
-                if self.get(*dependency).is_some_and(|entry| !is_relation(entry)) {
+                // What an absent table or view, or its index, needs in turn is its own affair.
+                let is_others = |entry: &Entry| {
+                    is_relation(entry) || matches!(entry.kind.as_str(), "INDEX" | "CONSTRAINT")
+                };
+                if self.get(*dependency).is_some_and(|entry| !is_others(entry)) {
                     open.push(*dependency);
                 }
             }
