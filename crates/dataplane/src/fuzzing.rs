@@ -2,7 +2,7 @@
 //! written, and panics where a promise is broken.
 
 use crate::postgres::archive::Archive;
-use crate::postgres::sql::{self, Moves};
+use crate::postgres::sql::{self, Moves, Namespace};
 use crate::restore;
 
 /// Reads a `pg_dump` archive, and what a plan reads in its definitions.
@@ -11,6 +11,7 @@ pub fn archive(bytes: &[u8]) {
         return;
     };
     restore::roles_needed(&archive.entries);
+    restore::read_definitions(&archive.entries);
     for entry in &archive.entries {
         entry.described();
         definition(&entry.definition);
@@ -25,7 +26,10 @@ pub fn definition(text: &str) {
     sql::statements(text);
     assert_eq!(sql::rename_database(text, "shop", "shop"), text, "the same name changes nothing");
     let moves = |name: &str| -> Moves {
-        [(("public".to_owned(), name.to_owned()), "hidden".to_owned())].into()
+        let mut moves = Moves::default();
+        let name = ("public".to_owned(), name.to_owned());
+        moves.insert(Namespace::Relation, name, "hidden".to_owned());
+        moves
     };
     sql::rename(text, &moves("orders"));
     // The literals before `::regclass` are names, and written anew.

@@ -339,12 +339,10 @@ async fn restore_and_count(
                 });
             }
         }
-        Targets::Tables(names) => {
+        Targets::Tables(_) => {
             for database in &backup.contents.databases {
-                let named = names.iter().filter_map(|name| name.parse::<TableName>().ok());
-                let names = named.filter(|name| name.database == database.name).collect();
                 targets.push(RestoreTarget::Tables {
-                    names,
+                    names: named_tables(backup, database).unwrap_or_default(),
                     into_db: Some(verified_name(backup, database)),
                     into_schema: None,
                     new_table_name: None,
@@ -366,7 +364,8 @@ async fn restore_and_count(
         // Rows that were loaded through a partitioned table are counted there: they may have gone
         // to other partitions than those they came from.
         let archive = Archive::parse(&backup.schema(database).await?)?;
-        let through = restore::loaded_through(&archive.entries);
+        let named = named_tables(backup, database);
+        let through = restore::loaded_through(&archive.entries, database, named.as_deref());
         let mut expected: BTreeMap<(&str, (String, String)), u64> = BTreeMap::new();
         for table in database.tables.iter().filter(|table| table.extension.is_none()) {
             let own = (table.schema.clone(), table.name.clone());
@@ -395,6 +394,13 @@ async fn restore_and_count(
         !note.contains("keeps its password") && !note.starts_with("statistics are not restored")
     });
     Ok((tables, notes))
+}
+
+/// The tables of a database that the backup was taken of, if not of all.
+fn named_tables(backup: &Backup, database: &Database) -> Option<Vec<TableName>> {
+    let Targets::Tables(names) = &backup.manifest.targets else { return None };
+    let named = names.iter().filter_map(|name| name.parse::<TableName>().ok());
+    Some(named.filter(|name| name.database == database.name).collect())
 }
 
 /// What a database is called in the throwaway cluster.

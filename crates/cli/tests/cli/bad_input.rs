@@ -677,3 +677,86 @@ fn obstacles(stage: &Stage) -> Vec<Case> {
         ),
     ]
 }
+
+#[test]
+fn names_and_definitions_that_are_no_utf8_are_refused_before_they_are_in_a_backup() {
+    let (cluster, folder) = (Cluster::start(), TempDir::new().unwrap());
+    let place = collection(folder.path());
+    let url = cluster.url("postgres");
+    let backup = |more: &[&str]| {
+        strongroom(&[&["backup", "--json", "--from", &url, "--into", &place], more].concat())
+    };
+    let create = |name: &str, sql: &str| {
+        let create = "TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'";
+        cluster.psql("postgres", &format!("CREATE DATABASE {name} {create}"));
+        // Nothing is converted, and what is no UTF-8 may be printed and executed.
+        cluster.psql(name, &format!("SET client_encoding = SQL_ASCII; {sql}"));
+    };
+    // What is UTF-8 by chance is fine.
+    create("fine", "CREATE TABLE café (naïve text DEFAULT 'é'); COMMENT ON TABLE café IS 'ça'");
+    backup(&["--database", "fine"]).expect_ok();
+    let before = bytes_below(folder.path());
+    for (database, sql, names) in [
+        ("a_schema", r"SELECT format('CREATE SCHEMA %I', E's\xe9') \gexec", r#"schema "s\xe9""#),
+        (
+            "a_table",
+            r"SELECT format('CREATE TABLE %I ()', E'caf\xe9') \gexec",
+            r#"relation "public.caf\xe9""#,
+        ),
+        (
+            "a_column",
+            r"CREATE TABLE t (id int); SELECT format('ALTER TABLE t ADD %I int', E'caf\xe9') \gexec",
+            r#"column "public.t.caf\xe9""#,
+        ),
+        ("a_type", r"SELECT format('CREATE TYPE %I AS ENUM ()', E'\xe9') \gexec", r#"type "\xe9""#),
+        (
+            "a_label",
+            r"SELECT format('CREATE TYPE mood AS ENUM (%L)', E'\xe9') \gexec",
+            r#"type "mood""#,
+        ),
+        (
+            "a_body",
+            r"SELECT format('CREATE FUNCTION f() RETURNS text LANGUAGE sql AS %L', E'SELECT \'\xe9\'::text') \gexec",
+            r#"function "f()""#,
+        ),
+        (
+            "a_comment",
+            r"CREATE TABLE t (); SELECT format('COMMENT ON TABLE t IS %L', E'\xe9') \gexec",
+            r#"comment "TABLE \"t\"""#,
+        ),
+    ] {
+        create(database, sql);
+        let output = backup(&["--database", database]).expect_fail(1);
+        let (kind, message, hint) = told(&output);
+        assert_eq!(kind, "unsupported", "{database}: {output:#?}");
+        assert!(message.contains(names) && message.contains("UTF-8"), "{database}: {message}");
+        assert!(!hint.is_empty(), "{database}");
+        assert_eq!(bytes_below(folder.path()), before, "{database} changed the collection");
+        cluster.psql("postgres", &format!("DROP DATABASE {database}"));
+    }
+    cluster.psql(
+        "fine",
+        r"CREATE ROLE plain; SET client_encoding = SQL_ASCII;
+          SELECT format('COMMENT ON ROLE plain IS %L', E'\xe9') \gexec",
+    );
+    let (kind, message, _) = told(&backup(&[]).expect_fail(1));
+    assert!(kind == "unsupported" && message.contains("role \"plain\""), "{kind}: {message}");
+    // A role and a database have names of their own; what does not concern them goes on.
+    cluster.psql(
+        "fine",
+        r"SET client_encoding = SQL_ASCII; SELECT format('CREATE ROLE %I', E'r\xe9') \gexec",
+    );
+    let (kind, message, _) = told(&backup(&[]).expect_fail(1));
+    assert!(kind == "unsupported" && message.contains(r#"role "r\xe9""#), "{kind}: {message}");
+    cluster.psql(
+        "fine",
+        r"SET client_encoding = SQL_ASCII; SELECT format('CREATE DATABASE %I', E'd\xe9') \gexec",
+    );
+    let (kind, message, _) = told(&backup(&["--database", "fine"]).expect_fail(1));
+    assert!(kind == "unsupported" && message.contains(r#"database "d\xe9""#), "{kind}: {message}");
+    let wheres = ["--from", "latest", "--in", &place, "--to", &url];
+    let restore = ["restore", "database", "fine", "--restore-to", "copy"];
+    strongroom(&[&restore[..], &wheres].concat()).expect_ok();
+    let table = ["restore", "table", "fine.public.café", "--into-schema", "copy"];
+    strongroom(&[&table[..], &wheres].concat()).expect_ok();
+}

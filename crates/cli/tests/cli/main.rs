@@ -8,9 +8,12 @@ mod consistency;
 #[cfg(feature = "failpoints")]
 mod crashes;
 mod damage;
+mod drills;
+mod event_triggers;
 mod faults;
 mod fidelity;
 mod listing;
+mod same_names;
 mod state;
 mod stopping;
 mod support;

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use crate::support::{collection, strongroom};
 
 /// A database in which `orders` has one of everything that a table can have and need.
-const SHOP: &str = "
+pub(crate) const SHOP: &str = "
     CREATE ROLE clerk;
     CREATE ROLE auditor;
     CREATE TYPE status AS ENUM ('new', 'paid', 'it''s sent');
@@ -68,14 +68,14 @@ const SHOP: &str = "
     CREATE UNIQUE INDEX ON totals (customer);";
 
 /// A cluster with a database `shop` of these statements, and a backup of it.
-struct Shop {
-    cluster: Cluster,
-    place: String,
+pub(crate) struct Shop {
+    pub(crate) cluster: Cluster,
+    pub(crate) place: String,
     _folder: TempDir,
 }
 
 impl Shop {
-    fn with(sql: &str) -> Self {
+    pub(crate) fn with(sql: &str) -> Self {
         Shop::of("shop", sql)
     }
 
@@ -88,21 +88,21 @@ impl Shop {
         Shop { cluster, place, _folder: folder }
     }
 
-    fn args<'a>(&'a self, url: &'a str, args: &[&'a str]) -> Vec<&'a str> {
+    pub(crate) fn args<'a>(&'a self, url: &'a str, args: &[&'a str]) -> Vec<&'a str> {
         let place = ["--from", "latest", "--in", &self.place, "--to", url, "--json"];
         [&["restore", "table"], args, &place].concat()
     }
 
     /// `restore table` with these arguments, which must succeed.
     #[track_caller]
-    fn restore(&self, args: &[&str]) -> Value {
+    pub(crate) fn restore(&self, args: &[&str]) -> Value {
         let url = self.cluster.url("postgres");
         strongroom(&self.args(&url, args)).expect_ok().json()
     }
 
     /// `restore table` with these arguments, which must fail: the error. Nothing may change.
     #[track_caller]
-    fn refused(&self, args: &[&str]) -> Value {
+    pub(crate) fn refused(&self, args: &[&str]) -> Value {
         let before = self.everything();
         let url = self.cluster.url("postgres");
         let output = strongroom(&self.args(&url, args)).expect_fail(1);
@@ -111,7 +111,7 @@ impl Shop {
     }
 
     #[track_caller]
-    fn plan(&self, args: &[&str]) -> Value {
+    pub(crate) fn plan(&self, args: &[&str]) -> Value {
         let before = self.everything();
         let plan = self.restore(&[args, &["--plan"]].concat());
         assert_eq!(self.everything(), before, "a plan changed something");
@@ -123,26 +123,26 @@ impl Shop {
         (self.cluster.databases(), self.cluster.pg_dump("shop", &[]))
     }
 
-    fn psql(&self, sql: &str) -> String {
+    pub(crate) fn psql(&self, sql: &str) -> String {
         self.cluster.psql("shop", sql)
     }
 
     /// The dump of these relations with all that belongs to them.
-    fn dump(&self, database: &str, relations: &[&str]) -> String {
+    pub(crate) fn dump(&self, database: &str, relations: &[&str]) -> String {
         let args: Vec<String> = relations.iter().map(|name| format!("--table={name}")).collect();
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         self.cluster.pg_dump(database, &args)
     }
 }
 
-fn backup(cluster: &Cluster, place: &str, more: &[&str]) -> Value {
+pub(crate) fn backup(cluster: &Cluster, place: &str, more: &[&str]) -> Value {
     let url = cluster.url("postgres");
     let args = ["backup", "--from", &url, "--into", place, "--json"];
     strongroom(&[&args, more].concat()).expect_ok().json()
 }
 
 #[track_caller]
-fn error(output: &Output) -> Value {
+pub(crate) fn error(output: &Output) -> Value {
     let parsed: Value = serde_json::from_str(&output.stderr)
         .unwrap_or_else(|error| panic!("{error}: {}", output.stderr));
     parsed["error"].clone()
@@ -150,7 +150,7 @@ fn error(output: &Output) -> Value {
 
 /// Asserts that a JSON text holds all of these.
 #[track_caller]
-fn assert_says(text: &Value, parts: &[&str]) {
+pub(crate) fn assert_says(text: &Value, parts: &[&str]) {
     let shown = text.as_str().map_or_else(|| text.to_string(), str::to_owned);
     for part in parts {
         assert!(shown.contains(part), "'{part}' is not in: {shown}");
@@ -219,6 +219,24 @@ fn tables_go_into_a_new_database_with_the_types_and_functions_that_they_need() {
     let types = "SELECT string_agg(typname, ' ' ORDER BY typname) FROM pg_type
                  WHERE typnamespace = 'public'::regnamespace AND typtype IN ('e', 'd')";
     assert_eq!(shop.cluster.psql("inspection", types), "amount status");
+}
+
+#[test]
+fn casts_come_along_with_the_types_that_they_are_of() {
+    let shop = Shop::with(
+        "CREATE TYPE mood AS ENUM ('sad', 'ok');
+         CREATE FUNCTION weight(mood) RETURNS int LANGUAGE sql IMMUTABLE
+             AS $$ SELECT CASE $1 WHEN 'sad' THEN 1 ELSE 2 END $$;
+         CREATE CAST (mood AS int) WITH FUNCTION weight(mood) AS ASSIGNMENT;
+         CREATE TABLE moods (mood mood, weight int GENERATED ALWAYS AS (mood::int) STORED);
+         INSERT INTO moods VALUES ('sad'), ('ok')",
+    );
+    shop.cluster.create_database("existing");
+    for database in ["new", "existing"] {
+        shop.restore(&["shop.public.moods", "--into-db", database]);
+        let rows = "SELECT mood, weight, mood::int FROM moods ORDER BY 1";
+        assert_eq!(shop.cluster.psql(database, rows), "sad|1|1\nok|2|2", "{database}");
+    }
 }
 
 #[test]
@@ -504,6 +522,10 @@ fn a_single_partition_comes_back_as_a_table_of_its_own() {
     assert_eq!(shop.psql("SELECT count(*), max(id) FROM only_2026"), rows);
     assert_eq!(shop.psql("SELECT count(*), max(id) FROM events"), live);
     assert_eq!(shop.psql("SELECT relispartition FROM pg_class WHERE relname = 'only_2026'"), "f");
+    // Nothing of it needs the table that it was a partition of.
+    shop.restore(&["shop.public.events_2026", "--into-db", "inspection"]);
+    let there = "SELECT count(*), max(id) FROM events_2026";
+    assert_eq!(shop.cluster.psql("inspection", there), rows);
 }
 
 #[test]
@@ -651,6 +673,13 @@ fn every_kind_of_table_goes_into_another_database_and_another_schema() {
     let in_ev = relations_of_everything(&shop.cluster, "nspname = 'ev'");
     let mut args: Vec<&str> = in_ev.iter().map(String::as_str).collect();
     args.extend(["--into-schema", "Copied \"ev\""]);
+    let url = shop.cluster.url("postgres");
+    let plan = strongroom(&shop.args(&url, &[&args[..], &["--plan"]].concat())).expect_ok().json();
+    // In its own database nothing that can be compared differs.
+    let uses = plan["uses"].as_array().unwrap();
+    assert!(uses.iter().filter(|used| used["comparison"] == "same").count() > 25, "{uses:?}");
+    assert!(!uses.iter().any(|used| used["comparison"] == "different"), "{uses:?}");
+    assert!(!plan["notes"].to_string().contains("in the backup"), "{}", plan["notes"]);
     shop.restore(&args);
     let copies = shop.cluster.tables_hash("everything");
     for (name, hash) in &source {

@@ -15,18 +15,20 @@ use strongroom_format::piece::{self, PieceInfo, PieceWriter};
 use strongroom_format::segment::{SegmentList, place};
 
 use super::DatabaseJob;
+use crate::postgres::archive::Archive;
 use crate::store::Store;
 use crate::{Error, Result, failpoint};
 
 /// The zstd level of what is not rows.
 const LEVEL: i32 = 3;
 
-/// Writes the schema object of the job's database, as `pg_dump` makes it.
+/// Writes the schema object of the job's database, as `pg_dump` makes it. What a restore could not
+/// read (definitions that are not UTF-8, an archive of a later version) is refused now.
 pub(super) async fn write_schema(job: &DatabaseJob<'_>, snapshot: &str) -> Result<PieceInfo> {
     let object = ObjectKey::Schema(job.folder, job.number);
     let path = object.path();
     let unsealed = |error| Error::stored(&path, error);
-    let mut stored = Vec::new();
+    let (mut stored, mut plain) = (Vec::new(), Vec::new());
     let mut writer = PieceWriter::new(LEVEL, job.key.cloned()).map_err(unsealed)?;
     writer.start(&path, &mut stored).map_err(unsealed)?;
     // In SQL_ASCII nobody knows what the bytes mean, so nothing can be converted.
@@ -35,9 +37,12 @@ pub(super) async fn write_schema(job: &DatabaseJob<'_>, snapshot: &str) -> Resul
     job.cluster
         .pg_dump
         .schema(server, name, encoding, snapshot, async |run: &[u8]| {
+            plain.extend_from_slice(run);
             writer.write(run, &mut stored).map_err(unsealed)
         })
         .await?;
+    Archive::parse(&plain)?;
+    drop(plain);
     let info = writer.finish(&[], &mut stored).map_err(unsealed)?;
     failpoint::pass("backup.before-schema")?;
     job.store.put(&object, stored).await?;

@@ -143,11 +143,15 @@ impl Reader<'_> {
         let _has_data = self.int()?;
         let catalog = self.oid()?;
         let oid = self.oid()?;
-        let tag = self.string()?.unwrap_or_default();
+        let tag = self.bytes()?.unwrap_or_default().to_vec();
         let kind = self.string()?.unwrap_or_default();
+        let tag = String::from_utf8(tag).map_err(|error| unreadable(&kind, error.as_bytes()))?;
         let section = self.int()?;
-        let definition = self.string()?.unwrap_or_default();
-        let drop = self.string()?.unwrap_or_default();
+        let mut text = || -> Result<String> {
+            let bytes = self.bytes()?.unwrap_or_default().to_vec();
+            String::from_utf8(bytes).map_err(|_| unreadable(&kind, tag.as_bytes()))
+        };
+        let (definition, drop) = (text()?, text()?);
         let _copy = self.string()?;
         let schema = self.string()?.filter(|name| !name.is_empty());
         let tablespace = self.string()?;
@@ -222,21 +226,37 @@ impl Reader<'_> {
     }
 
     /// A length, negative for none, and the bytes.
-    fn string(&mut self) -> Result<Option<String>> {
+    fn bytes(&mut self) -> Result<Option<&[u8]>> {
         let Ok(length) = usize::try_from(self.int()?) else {
             return Ok(None);
         };
-        let bytes = self.take(length)?.to_vec();
-        String::from_utf8(bytes).map(Some).map_err(|_| {
-            Error::new(Kind::Unsupported, "a definition holds bytes that are not UTF-8")
-                .hint("this happens in SQL_ASCII databases whose names are in another encoding")
-        })
+        self.take(length).map(Some)
+    }
+
+    fn string(&mut self) -> Result<Option<String>> {
+        let text = |bytes: &[u8]| {
+            String::from_utf8(bytes.to_vec()).map_err(|_| unreadable("object", bytes))
+        };
+        self.bytes()?.map(text).transpose()
     }
 
     fn oid(&mut self) -> Result<u32> {
         let text = self.string()?.unwrap_or_default();
         text.parse().map_err(|_| malformed("an oid is not a number"))
     }
+}
+
+/// A definition in a `SQL_ASCII` database is any bytes, and statements are UTF-8.
+fn unreadable(kind: &str, name: &[u8]) -> Error {
+    let (kind, name) = (kind.to_lowercase(), name.escape_ascii());
+    Error::new(
+        Kind::Unsupported,
+        format!("the definition of {kind} \"{name}\" holds bytes that are not UTF-8"),
+    )
+    .hint(
+        "this happens in SQL_ASCII databases: define it anew without these bytes (in names, comments, \
+         literals, bodies of functions), or in UTF-8",
+    )
 }
 
 fn malformed(reason: &str) -> Error {

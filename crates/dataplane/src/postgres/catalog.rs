@@ -3,6 +3,10 @@
 //! Every question is asked once for all objects, so that ten thousand tables cost a few queries.
 //! Results come under the snapshot of the client's transaction, except for what functions such as
 //! `pg_relation_size` look up, which is always the present.
+//!
+//! Names are UTF-8 for us, which the server sees to, with an exception: in a database with the
+//! encoding `SQL_ASCII` a name is any bytes, that of a database or a role too. What can not be named
+//! can not be backed up, and is refused by its bytes ([`readable`]).
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,10 +17,58 @@ use tokio_postgres::Row;
 
 use super::connect::Client;
 use super::sql::{literal, qualified};
-use crate::Result;
+use crate::{Error, Kind, Result};
 
 /// Staging databases and schemas begin with this, and belong to nobody but a running restore.
 pub const STAGING: &str = "strongroom_staging_";
+
+/// SQL that yields the bytes of a name, whatever they are.
+fn bytes_of(name: &str) -> String {
+    // The server would refuse to send the name itself, and to convert it.
+    format!(r"replace({name}::text, '\', '\\')::bytea")
+}
+
+/// The name with these bytes.
+fn readable(kind: &str, bytes: &[u8]) -> Result<String> {
+    String::from_utf8(bytes.to_vec()).map_err(|_| {
+        let shown = bytes.escape_ascii();
+        Error::new(Kind::Unsupported, format!("the name of {kind} \"{shown}\" is not valid UTF-8"))
+            .hint("rename it, as a user whose client_encoding is SQL_ASCII")
+    })
+}
+
+/// The names that `source` has in `column`, without those that are not UTF-8: nobody can have asked
+/// for one of these.
+async fn names(client: &Client, column: &str, source: &str) -> Result<Vec<String>> {
+    let sql = format!("SELECT {} FROM {source}", bytes_of(column));
+    let rows = client.query(sql.as_str(), &[]).await?;
+    Ok(rows.iter().filter_map(|row| String::from_utf8(row.get(0)).ok()).collect())
+}
+
+/// Refuses names of schemas, relations and columns that are not UTF-8.
+async fn all_readable(client: &Client) -> Result<()> {
+    if client.scalar("SHOW server_encoding").await?.as_deref() != Some("SQL_ASCII") {
+        return Ok(());
+    }
+    let relation = "nspname::text || '.' || relname::text";
+    let column = format!("{relation} || '.' || attname::text");
+    let relations = "pg_class JOIN pg_namespace n ON n.oid = relnamespace";
+    let columns = format!("{relations} JOIN pg_attribute a ON attrelid = pg_class.oid");
+    for (kind, name, source, system) in [
+        ("schema", "nspname", "pg_namespace", "oid"),
+        ("relation", relation, relations, "pg_class.oid"),
+        ("column", &column, &columns, "attrelid"),
+    ] {
+        let sql = format!(
+            "SELECT {} FROM {source} WHERE {system} >= 16384 AND {name} ~ '[^\\x01-\\x7f]' ORDER BY 1",
+            bytes_of(&format!("({name})"))
+        );
+        for row in client.query(sql.as_str(), &[]).await? {
+            readable(kind, row.get(0))?;
+        }
+    }
+    Ok(())
+}
 
 /// A database as the cluster lists it.
 #[derive(Clone, Debug)]
@@ -31,27 +83,37 @@ pub(crate) struct DatabaseRow {
 
 /// All databases but the server's own templates and staging remains.
 pub(crate) async fn databases(client: &Client) -> Result<Vec<DatabaseRow>> {
-    let rows = client
-        .query(
-            "SELECT datname::text, oid, pg_get_userbyid(datdba)::text, \
-                    pg_encoding_to_char(encoding)::text, datcollate::text, datallowconn \
-             FROM pg_database \
-             WHERE datname NOT IN ('template0', 'template1') AND NOT starts_with(datname, $1) \
-             ORDER BY datname",
-            &[&STAGING],
-        )
-        .await?;
-    Ok(rows
-        .iter()
-        .map(|row| DatabaseRow {
-            name: row.get(0),
+    let sql = format!(
+        "SELECT {}, oid, {}, \
+                pg_encoding_to_char(encoding)::text, datcollate::text, datallowconn \
+         FROM pg_database \
+         WHERE datname NOT IN ('template0', 'template1') AND NOT starts_with(datname, $1) \
+         ORDER BY datname",
+        bytes_of("datname"),
+        bytes_of("pg_get_userbyid(datdba)")
+    );
+    let rows = client.query(sql.as_str(), &[&STAGING]).await?;
+    let database = |row: &Row| {
+        Ok(DatabaseRow {
+            name: readable("database", row.get(0))?,
             oid: row.get(1),
-            owner: row.get(2),
+            owner: readable("role", row.get(2))?,
             encoding: row.get(3),
             collation: row.get(4),
             accepts_connections: row.get(5),
         })
-        .collect())
+    };
+    rows.iter().map(database).collect()
+}
+
+/// The databases that can be connected to, staged ones left out.
+pub(crate) async fn connectable(client: &Client) -> Result<Vec<String>> {
+    let source = format!(
+        "pg_database WHERE datallowconn AND datname <> 'template0' \
+             AND NOT starts_with(datname, {}) AND has_database_privilege(oid, 'CONNECT')",
+        literal(STAGING)
+    );
+    names(client, "datname", &source).await
 }
 
 /// A table, and what decides how it is read.
@@ -96,6 +158,7 @@ impl SourceTable {
 /// All relations of the current database that hold rows of their own, in the order of their names.
 /// Their sizes are not asked here: that takes locks, and may wait. See [`size_query`].
 pub(crate) async fn tables(client: &Client) -> Result<Vec<SourceTable>> {
+    all_readable(client).await?;
     let rows = client
         .query(
             "SELECT c.oid, n.nspname::text, c.relname::text, c.relfilenode, c.relpersistence = 'p', \
@@ -470,6 +533,9 @@ pub(crate) async fn roles(client: &Client) -> Result<Vec<Role>> {
         true => ("pg_authid", "r.rolpassword"),
         false => ("pg_roles", "NULL::text"),
     };
+    for row in client.query(&format!("SELECT {} FROM pg_roles", bytes_of("rolname")), &[]).await? {
+        readable("role", row.get(0))?;
+    }
     let sql = format!(
         "SELECT r.rolname::text, \
                 concat_ws(' ', \
@@ -497,20 +563,24 @@ pub(crate) async fn roles(client: &Client) -> Result<Vec<Role>> {
          WHERE NOT starts_with(r.rolname, 'pg_') \
          ORDER BY r.rolname"
     );
-    let mut roles: Vec<Role> = client
-        .query(sql.as_str(), &[])
-        .await?
-        .iter()
-        .map(|row| Role {
-            name: row.get(0),
+    let role = |row: &Row| {
+        let name: String = row.get(0);
+        let unreadable = |_| {
+            let message = format!("settings or comment of role \"{name}\" are not valid UTF-8");
+            Error::new(Kind::Unsupported, message).hint("set them anew, in UTF-8")
+        };
+        Ok(Role {
             options: row.get(1),
             password: row.get(2),
             password_unknown: !may_read,
-            settings: row.get(3),
-            comment: row.get(4),
+            settings: row.try_get(3).map_err(unreadable)?,
+            comment: row.try_get(4).map_err(unreadable)?,
             member_of: Vec::new(),
+            name,
         })
-        .collect();
+    };
+    let rows = client.query(sql.as_str(), &[]).await?;
+    let mut roles = rows.iter().map(role).collect::<Result<Vec<Role>>>()?;
     let options = match version_num(client).await? {
         160000.. => "bool_or(m.inherit_option), bool_or(m.set_option)",
         _ => "NULL::bool, NULL::bool",
@@ -536,8 +606,7 @@ pub(crate) async fn roles(client: &Client) -> Result<Vec<Role>> {
 
 /// The names of all roles of the server, its own included.
 pub(crate) async fn role_names(client: &Client) -> Result<Vec<String>> {
-    let rows = client.query("SELECT rolname::text FROM pg_roles", &[]).await?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+    names(client, "rolname", "pg_roles").await
 }
 
 /// `server_version_num`.

@@ -162,11 +162,52 @@ pub(crate) fn rename_database(sql: &str, from: &str, to: &str) -> String {
     renamed
 }
 
-/// Where objects move: from their schema and name to another schema. Names stay.
-pub(crate) type Moves = HashMap<(String, String), String>;
+/// What a name stands for. Each kind has names of its own, so that one name may stand for several
+/// things.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Namespace {
+    /// Whatever has rows or belongs to what has: tables, views, sequences, indexes; also the
+    /// attributes of a composite type.
+    Relation,
+    /// Types, those of tables' rows too.
+    Type,
+    /// Functions, procedures and aggregates.
+    Routine,
+    /// Collations.
+    Collation,
+    /// Extended statistics.
+    Statistics,
+}
+
+/// Where objects move: to another schema. Names stay.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Moves(HashMap<(String, String), Vec<(Namespace, String)>>);
+
+impl Moves {
+    /// Lets what has this name, with its schema, move to the schema `to`.
+    pub(crate) fn insert(&mut self, namespace: Namespace, name: (String, String), to: String) {
+        self.0.entry(name).or_default().push((namespace, to));
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Where a name moves: what stands for the given kind of thing, or for any.
+    fn to(&self, name: &(String, String), kind: Option<Namespace>) -> Option<&str> {
+        let mut moves = self.0.get(name)?.iter();
+        let found = moves.find(|(namespace, _)| kind.is_none_or(|kind| kind == *namespace))?;
+        Some(&found.1)
+    }
+}
 
 /// Replaces the schema of every qualified name in `moves`, also inside `'...'::"regclass"`.
 pub(crate) fn rename(sql: &str, moves: &Moves) -> String {
+    rename_all(sql, moves, None)
+}
+
+/// As [`rename`], where every name is known to stand for the given kind of thing.
+fn rename_all(sql: &str, moves: &Moves, known: Option<Namespace>) -> String {
     let all = tokens(sql);
     let mut renamed = String::with_capacity(sql.len());
     let mut at = 0;
@@ -177,7 +218,7 @@ pub(crate) fn rename(sql: &str, moves: &Moves) -> String {
                 if !follows_dot =>
             {
                 let key = (unquoted(schema), unquoted(name));
-                match moves.get(&key) {
+                match moves.to(&key, known.or_else(|| kind_of(&all, at))) {
                     Some(to) => renamed.push_str(&ident(to)),
                     None => renamed.push_str(schema),
                 }
@@ -192,13 +233,83 @@ pub(crate) fn rename(sql: &str, moves: &Moves) -> String {
                 }) || names_pg_catalog_regclass(&all[at + 3..]) =>
             {
                 let name = literal_text(text);
-                renamed.push_str(&literal(&rename(&name, moves)));
+                renamed.push_str(&literal(&rename_all(&name, moves, Some(Namespace::Relation))));
             }
             (other, ..) => renamed.push_str(other.text()),
         }
         at += 1;
     }
     renamed
+}
+
+/// What the qualified name at `at` stands for, where the tokens around it tell. Keywords are those
+/// that `pg_dump` and the server write, in capital letters.
+fn kind_of(all: &[Token<'_>], at: usize) -> Option<Namespace> {
+    let next = all[at + 3..].iter().find(|token| !is_space(token));
+    let is_called = next == Some(&Token::Other("("));
+    let mut before = all[..at].iter().rev().filter(|token| !is_space(token)).peekable();
+    match before.next() {
+        Some(Token::Word("FUNCTION" | "PROCEDURE" | "ROUTINE" | "AGGREGATE")) => {
+            return Some(Namespace::Routine);
+        }
+        Some(Token::Word("COLLATE" | "COLLATION")) => return Some(Namespace::Collation),
+        Some(Token::Word("STATISTICS")) => return Some(Namespace::Statistics),
+        Some(Token::Word("TYPE" | "DOMAIN" | "RETURNS" | "SETOF" | "OF" | "AS")) => {
+            return Some(Namespace::Type);
+        }
+        Some(Token::Word(
+            "TABLE" | "ONLY" | "VIEW" | "SEQUENCE" | "INDEX" | "PARTITION" | "COLUMN" | "INTO"
+            | "UPDATE" | "REFERENCES" | "INHERIT" | "NAME",
+        )) => return Some(Namespace::Relation),
+        Some(Token::Word("FROM" | "JOIN" | "ON" | "BY")) if !is_called => {
+            return Some(Namespace::Relation);
+        }
+        // A column's or an argument's name, or `::`.
+        Some(Token::Quoted(_)) => return Some(Namespace::Type),
+        Some(Token::Other(":")) => return Some(Namespace::Type),
+        Some(Token::Other("=")) => {
+            if let Some(Token::Word(key)) = before.peek()
+                && let Some(kind) = kind_of_property(key)
+            {
+                return Some(kind);
+            }
+        }
+        Some(Token::Other("(" | ",")) => {
+            let list = |token: &&Token<'_>| {
+                matches!(token, Token::Quoted(_) | Token::Dot | Token::Other("(" | ","))
+            };
+            if before.find(|token| !list(token)) == Some(&Token::Word("INHERITS")) {
+                return Some(Namespace::Relation);
+            }
+        }
+        _ => {}
+    }
+    is_called.then_some(Namespace::Routine)
+}
+
+/// What the value of a `key = value` pair stands for, in the definition of a type, an aggregate or
+/// an operator.
+fn kind_of_property(key: &str) -> Option<Namespace> {
+    match key.to_ascii_lowercase().as_str() {
+        "subtype"
+        | "multirange_type_name"
+        | "stype"
+        | "mstype"
+        | "leftarg"
+        | "rightarg"
+        | "element"
+        | "basetype" => Some(Namespace::Type),
+        "collation" => Some(Namespace::Collation),
+        "function" | "procedure" | "restrict" | "join" | "input" | "output" | "receive"
+        | "send" | "typmod_in" | "typmod_out" | "analyze" | "subscript" | "canonical"
+        | "subtype_diff" | "sfunc" | "finalfunc" | "combinefunc" | "serialfunc"
+        | "deserialfunc" | "msfunc" | "minvfunc" | "mfinalfunc" => Some(Namespace::Routine),
+        _ => None,
+    }
+}
+
+fn is_space(token: &Token<'_>) -> bool {
+    matches!(token, Token::Other(text) if text.trim().is_empty())
 }
 
 fn names_pg_catalog_regclass(rest: &[Token<'_>]) -> bool {
@@ -233,12 +344,61 @@ mod tests {
     use proptest::prelude::*;
 
     fn moves() -> Moves {
-        [
-            (("public".to_owned(), "orders".to_owned()), "hidden".to_owned()),
-            (("public".to_owned(), "orders_id_seq".to_owned()), "hidden".to_owned()),
-            (("odd \"s\"".to_owned(), "o'x".to_owned()), "hidden".to_owned()),
-        ]
-        .into()
+        let mut moves = Moves::default();
+        for (schema, name) in
+            [("public", "orders"), ("public", "orders_id_seq"), ("odd \"s\"", "o'x")]
+        {
+            let name = (schema.to_owned(), name.to_owned());
+            moves.insert(Namespace::Relation, name, "hidden".to_owned());
+        }
+        moves
+    }
+
+    #[test]
+    fn things_of_one_name_are_told_apart() {
+        use Namespace::*;
+        let all = [Relation, Type, Routine, Collation, Statistics];
+        for (kind, sql) in [
+            (Relation, r#"CREATE TABLE "s"."x" ("#),
+            (Relation, r#"ALTER TABLE ONLY "s"."x" ADD"#),
+            (Relation, r#"FOREIGN KEY ("a") REFERENCES "s"."x"("id")"#),
+            (Relation, r#"ALTER INDEX "s"."i" ATTACH PARTITION "s"."x""#),
+            (Relation, r#"COMMENT ON COLUMN "s"."x"."c" IS"#),
+            (Relation, r#"CREATE INDEX "x" ON "s"."x" USING"#),
+            (Relation, r#"OWNED BY "s"."x"."id""#),
+            (Relation, r#"INHERITS ("s"."a", "s"."x")"#),
+            (Relation, r#""nextval"('"s"."x"'::"regclass")"#),
+            (Relation, r#"FROM "s"."x""#),
+            (Relation, r#"INSERT INTO "s"."x" ("a")"#),
+            (Type, r#"    "c" "s"."x" DEFAULT"#),
+            (Type, r#"    "c" "s"."x"[] NOT NULL"#),
+            (Type, r#"'a'::"s"."x""#),
+            (Type, r#"CAST("a" AS "s"."x")"#),
+            (Type, r#"RETURNS SETOF "s"."x""#),
+            (Type, r#"ALTER TYPE "s"."x" OWNER"#),
+            (Type, r#"CREATE TABLE "s"."t" OF "s"."x";"#),
+            (Type, "    subtype = \"s\".\"x\","),
+            (Type, "    STYPE = \"s\".\"x\","),
+            (Routine, r#"CHECK (("s"."x"("a") > 0))"#),
+            (Routine, r#"("a" = "s"."x"("b"))"#),
+            (Routine, r#"DEFAULT "s"."x"()"#),
+            (Routine, r#"FROM "s"."x"(1) "a""#),
+            (Routine, r#"ORDER BY "s"."x"("a")"#),
+            (Routine, r#"EXECUTE FUNCTION "s"."x"('a')"#),
+            (Routine, r#"GRANT ALL ON FUNCTION "s"."x"("a" integer) TO"#),
+            (Routine, "    SFUNC = \"s\".\"x\","),
+            (Collation, r#""a" "text" COLLATE "s"."x""#),
+            (Collation, r#"ALTER COLLATION "s"."x" OWNER"#),
+            (Statistics, r#"CREATE STATISTICS "s"."x" ON"#),
+        ] {
+            for moving in all {
+                let mut moves = Moves::default();
+                let name = ("s".to_owned(), "x".to_owned());
+                moves.insert(moving, name, "hidden".to_owned());
+                let moved = rename(sql, &moves) == sql.replace(r#""s"."x""#, r#""hidden"."x""#);
+                assert_eq!(moved, moving == kind, "{moving:?}: {sql}");
+            }
+        }
     }
 
     #[test]
@@ -296,7 +456,7 @@ mod tests {
         fn tokens_are_the_text_again(sql in "[\"'$.;:a-z\\\\\\-/*\n é]{0,60}") {
             let text: String = tokens(&sql).iter().map(|token| token.text()).collect();
             prop_assert_eq!(&text, &sql);
-            prop_assert_eq!(rename(&sql, &Moves::new()).len() >= sql.len().saturating_sub(2), true);
+            prop_assert_eq!(rename(&sql, &Moves::default()).len() >= sql.len().saturating_sub(2), true);
         }
 
         #[test]

@@ -10,12 +10,16 @@
 //! into the same server finds and removes them ([`staging`]).
 
 mod cluster;
+mod columns;
+mod compare;
 mod database;
+mod event_triggers;
 mod large_objects;
 mod load;
 mod plan;
 mod publication;
 mod resolve;
+mod reuse;
 mod schema;
 mod selection;
 mod staging;
@@ -30,7 +34,7 @@ use crate::postgres::server::Server;
 use crate::progress::Progress;
 use crate::{Error, Kind, Result};
 
-pub use plan::{Conflict, Creation, Missing, Plan};
+pub use plan::{Comparison, Conflict, Creation, Missing, Plan, Use};
 
 /// What to put back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,11 +150,34 @@ pub(crate) fn roles_needed(entries: &[crate::postgres::archive::Entry]) -> Vec<S
     schema::roles_needed(entries.iter()).into_keys().collect()
 }
 
-/// The partitions whose rows are loaded through another relation, and that one's name.
+/// The partitions whose rows a restore loads through another relation, and that one's name: of the
+/// whole database, or of these tables.
 pub(crate) fn loaded_through(
     entries: &[crate::postgres::archive::Entry],
+    database: &strongroom_format::contents::Database,
+    tables: Option<&[TableName]>,
 ) -> std::collections::HashMap<(String, String), (String, String)> {
-    selection::loaded_through(entries.iter())
+    let selection = tables.map(|names| {
+        let definitions = selection::Definitions::new(entries);
+        let named = names.iter().filter_map(|name| definitions.relation(&name.schema, &name.table));
+        definitions.select(&named.map(|entry| entry.id).collect::<Vec<i32>>(), database)
+    });
+    let restored = |id| {
+        selection.as_ref().is_none_or(|all| all.relations.contains(id) || all.parts.contains(id))
+    };
+    selection::loaded_through(entries.iter().filter(|entry| restored(&entry.id)))
+}
+
+/// Reads in the definitions what a plan compares with a target.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn read_definitions(entries: &[crate::postgres::archive::Entry]) {
+    entries.iter().for_each(compare::read);
+    let definitions = selection::Definitions::new(entries);
+    let selection = selection::Selection {
+        relations: entries.iter().map(|entry| entry.id).collect(),
+        ..Default::default()
+    };
+    reuse::Deciding::of(&definitions, &selection);
 }
 
 /// Refuses options that contradict each other.

@@ -16,6 +16,8 @@ pub struct Plan {
     pub target: String,
     /// What would be created.
     pub creates: Vec<Creation>,
+    /// Types, functions and the like of the target that restored objects would use.
+    pub uses: Vec<Use>,
     /// What is in the way.
     pub conflicts: Vec<Conflict>,
     /// What is needed and is neither in the restore nor in the target.
@@ -47,6 +49,29 @@ pub struct Creation {
     /// Its rows, where it holds any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rows: Option<u64>,
+}
+
+/// An object of the target that restored objects would use instead of the one in the backup.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Use {
+    /// Its kind.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// Whether it is what the backup means by that name.
+    pub comparison: Comparison,
+}
+
+/// What comparing an object of the target with the one in the backup has shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Comparison {
+    /// Their definitions say the same.
+    Same,
+    /// A conflict or a note tells how.
+    Different,
+    /// Objects of this kind are not compared.
+    NotCompared,
 }
 
 /// An object of the target that is in the way.

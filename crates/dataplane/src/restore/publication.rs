@@ -9,17 +9,22 @@ use std::collections::{HashMap, HashSet};
 
 use super::table::Request;
 use crate::postgres::connect::Client;
-use crate::postgres::sql::{ident, qualified};
+use crate::postgres::sql::{Namespace, ident, qualified};
 use crate::{Error, Result};
 
 /// How long a lock on what stands beside may be waited for.
 const LOCK_TIMEOUT: &str = "30s";
+
+/// The words for what can be asked for by name.
+const RELATIONS: &[&str] = &["TABLE", "FOREIGN TABLE", "VIEW", "MATERIALIZED VIEW", "SEQUENCE"];
 
 /// An object in a hidden schema.
 struct Staged {
     /// The word for it in `ALTER ...`.
     kind: String,
     name: String,
+    /// What its name stands for, and so what it must not collide with.
+    namespaces: Vec<Namespace>,
     /// For functions, the arguments in parentheses.
     arguments: String,
     /// Moves with its table.
@@ -42,12 +47,12 @@ pub(super) async fn publish(
          SET LOCAL synchronous_commit TO DEFAULT;\n"
     );
     let mut created = Vec::new();
-    let mut taken: HashSet<(String, String)> = HashSet::new();
+    let mut taken: HashSet<(Namespace, String, String)> = HashSet::new();
     for source in hidden.keys() {
         let target = request.target_schema(source);
         script.push_str(&format!("CREATE SCHEMA IF NOT EXISTS {};\n", ident(&target)));
-        for name in names_in(client, &target).await? {
-            taken.insert((target.clone(), name));
+        for (namespace, name) in names_in(client, &target).await? {
+            taken.insert((namespace, target.clone(), name));
         }
     }
     let mut all = Vec::new();
@@ -60,22 +65,26 @@ pub(super) async fn publish(
     all.sort_by_key(|(.., staged)| staged.arguments.is_empty());
     for (source, hidden_schema, staged) in all {
         let target = request.target_schema(source);
-        let named =
-            |name: &str| request.names.iter().any(|n| n.schema == *source && n.table == name);
-        let Staged { kind, name, arguments, follows, table } = &staged;
+        let Staged { kind, name, namespaces, arguments, follows, table } = &staged;
+        // A function, a type or statistics may have the same name.
+        let named = RELATIONS.contains(&kind.as_str())
+            && request.names.iter().any(|n| n.schema == *source && n.table == *name);
         let new = match &request.new_table_name {
-            Some(new) if named(name) => new.clone(),
-            _ if named(name) || !arguments.is_empty() => name.clone(),
+            Some(new) if named => new.clone(),
+            _ if named || !arguments.is_empty() => name.clone(),
             new => {
                 // What comes along may lie in another schema than its table.
                 let is_named = |old: &&str| request.names.iter().any(|n| n.table == **old);
                 let old = table.as_deref().filter(is_named);
-                free_name(name, old, new.as_deref(), &target, &taken)
+                let is_free = |wanted: &str| {
+                    let key = |space: &Namespace| (*space, target.clone(), wanted.to_owned());
+                    !namespaces.iter().any(|space| taken.contains(&key(space)))
+                };
+                free_name(name, old, new.as_deref(), is_free)
             }
         };
-        // Routines take no name away from relations and types.
-        if arguments.is_empty() {
-            taken.insert((target.clone(), new.clone()));
+        for namespace in namespaces {
+            taken.insert((*namespace, target.clone(), new.clone()));
         }
         if new != *name {
             let full = qualified(hidden_schema, name);
@@ -85,7 +94,7 @@ pub(super) async fn publish(
             let full = format!("{}{arguments}", qualified(hidden_schema, &new));
             script.push_str(&format!("ALTER {kind} {full} SET SCHEMA {};\n", ident(&target)));
         }
-        if named(name) && arguments.is_empty() {
+        if named {
             created.push(format!("{target}.{new}"));
         }
     }
@@ -106,8 +115,7 @@ fn free_name(
     name: &str,
     old_table: Option<&str>,
     new_table: Option<&str>,
-    schema: &str,
-    taken: &HashSet<(String, String)>,
+    is_free: impl Fn(&str) -> bool,
 ) -> String {
     let renamed = match (old_table, new_table) {
         (Some(old), Some(new)) => name.strip_prefix(old).map(|rest| format!("{new}{rest}")),
@@ -116,7 +124,7 @@ fn free_name(
     let wanted = cut(renamed.as_deref().unwrap_or(name), 63).to_owned();
     let mut candidate = wanted.clone();
     let mut number = 1;
-    while taken.contains(&(schema.to_owned(), candidate.clone())) {
+    while !is_free(&candidate) {
         let suffix = format!("_{number}");
         candidate = format!("{}{suffix}", cut(&wanted, 63 - suffix.len()));
         number += 1;
@@ -133,18 +141,38 @@ fn cut(text: &str, most: usize) -> &str {
     &text[..end]
 }
 
-/// The names of relations, statistics and types that a schema has already.
-async fn names_in(client: &Client, schema: &str) -> Result<Vec<String>> {
+/// The names that a schema has already, but for those of routines.
+async fn names_in(client: &Client, schema: &str) -> Result<Vec<(Namespace, String)>> {
     let rows = client
         .query(
-            "SELECT c.relname::text FROM pg_catalog.pg_class c \
+            "SELECT 'r', c.relname::text FROM pg_catalog.pg_class c \
              JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 \
-             UNION SELECT s.stxname::text FROM pg_catalog.pg_statistic_ext s \
-             JOIN pg_catalog.pg_namespace n ON n.oid = s.stxnamespace WHERE n.nspname = $1",
+             UNION ALL SELECT 't', t.typname::text FROM pg_catalog.pg_type t \
+             JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace WHERE n.nspname = $1 \
+             UNION ALL SELECT 's', s.stxname::text FROM pg_catalog.pg_statistic_ext s \
+             JOIN pg_catalog.pg_namespace n ON n.oid = s.stxnamespace WHERE n.nspname = $1 \
+             UNION ALL SELECT 'c', c.collname::text FROM pg_catalog.pg_collation c \
+             JOIN pg_catalog.pg_namespace n ON n.oid = c.collnamespace WHERE n.nspname = $1",
             &[&schema],
         )
         .await?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+    let names = rows.iter().flat_map(|row| {
+        let name: String = row.get(1);
+        namespaces(row.get(0)).into_iter().map(move |namespace| (namespace, name.clone()))
+    });
+    Ok(names.collect())
+}
+
+/// Namespaces by their letters in queries.
+fn namespaces(letters: &str) -> Vec<Namespace> {
+    let namespace = |letter: char| match letter {
+        'r' => Some(Namespace::Relation),
+        't' => Some(Namespace::Type),
+        's' => Some(Namespace::Statistics),
+        'c' => Some(Namespace::Collation),
+        _ => None,
+    };
+    letters.chars().filter_map(namespace).collect()
 }
 
 /// What lies in a hidden schema, in an order in which it can be moved: what follows its table is
@@ -158,7 +186,8 @@ async fn staged_in(client: &Client, schema: &str) -> Result<Vec<Staged>> {
                     c.relname::text, '', \
                     c.relkind IN ('i', 'I') OR (c.relkind = 'S' AND owner.relname IS NOT NULL), \
                     coalesce(indexed.relname, owner.relname, root.relname)::text, \
-                    CASE WHEN c.relkind IN ('i', 'I', 'S') THEN 0 WHEN c.relkind IN ('v', 'm') THEN 3 ELSE 2 END AS rank \
+                    CASE WHEN c.relkind IN ('i', 'I', 'S') THEN 0 WHEN c.relkind IN ('v', 'm') THEN 3 ELSE 2 END AS rank, \
+                    CASE WHEN c.relkind IN ('i', 'I', 'S') THEN 'r' ELSE 'rt' END \
              FROM pg_catalog.pg_class c \
              JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname = $1 \
              LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid \
@@ -172,13 +201,13 @@ async fn staged_in(client: &Client, schema: &str) -> Result<Vec<Staged>> {
                   AND root.oid = pg_catalog.pg_partition_root(c.oid) \
              WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'i', 'I') \
              UNION ALL \
-             SELECT 'STATISTICS', s.stxname::text, '', false, t.relname::text, 4 \
+             SELECT 'STATISTICS', s.stxname::text, '', false, t.relname::text, 4, 's' \
              FROM pg_catalog.pg_statistic_ext s \
              JOIN pg_catalog.pg_namespace n ON n.oid = s.stxnamespace AND n.nspname = $1 \
              JOIN pg_catalog.pg_class t ON t.oid = s.stxrelid \
              UNION ALL \
              SELECT CASE WHEN t.typtype = 'd' THEN 'DOMAIN' ELSE 'TYPE' END, t.typname::text, '', \
-                    false, NULL, 1 \
+                    false, NULL, 1, CASE WHEN t.typtype = 'c' THEN 'rt' ELSE 't' END \
              FROM pg_catalog.pg_type t \
              JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace AND n.nspname = $1 \
              LEFT JOIN pg_catalog.pg_class r ON r.oid = t.typrelid \
@@ -187,11 +216,11 @@ async fn staged_in(client: &Client, schema: &str) -> Result<Vec<Staged>> {
                    AND NOT EXISTS (SELECT FROM pg_catalog.pg_type e WHERE e.typarray = t.oid) \
              UNION ALL \
              SELECT 'ROUTINE', p.proname::text, \
-                    '(' || pg_catalog.pg_get_function_identity_arguments(p.oid) || ')', false, NULL, 1 \
+                    '(' || pg_catalog.pg_get_function_identity_arguments(p.oid) || ')', false, NULL, 1, '' \
              FROM pg_catalog.pg_proc p \
              JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace AND n.nspname = $1 \
              UNION ALL \
-             SELECT 'COLLATION', c.collname::text, '', false, NULL, 1 \
+             SELECT 'COLLATION', c.collname::text, '', false, NULL, 1, 'c' \
              FROM pg_catalog.pg_collation c \
              JOIN pg_catalog.pg_namespace n ON n.oid = c.collnamespace AND n.nspname = $1 \
              ORDER BY 6, 2",
@@ -206,6 +235,7 @@ async fn staged_in(client: &Client, schema: &str) -> Result<Vec<Staged>> {
             arguments: row.get(2),
             follows: row.get(3),
             table: row.get(4),
+            namespaces: namespaces(row.get(6)),
         })
         .collect())
 }
@@ -216,10 +246,8 @@ mod tests {
 
     #[test]
     fn what_comes_along_is_named_after_its_table() {
-        let taken: HashSet<_> =
-            [("s".to_owned(), "orders_pkey".to_owned()), ("s".to_owned(), "copy_i".to_owned())]
-                .into();
-        let name = |name, old, new| free_name(name, old, new, "s", &taken);
+        let is_free = |name: &str| !["orders_pkey", "copy_i"].contains(&name);
+        let name = |name, old, new| free_name(name, old, new, is_free);
         assert_eq!(name("orders_pkey", Some("orders"), Some("copy")), "copy_pkey");
         assert_eq!(name("orders_i", Some("orders"), Some("copy")), "copy_i_1");
         assert_eq!(name("orders_pkey", Some("orders"), None), "orders_pkey_1");

@@ -1,9 +1,9 @@
 //! Planning a table restore against its target: what is there, what is lacking, what is in the way.
 //!
 //! The selection says what the tables need; this module asks the target database, need by need.
-//! What it has is used. Types and functions that it lacks are created with the tables. Everything
-//! else that it lacks is told, with the option that leaves the dependent part out where there is
-//! one. Nothing is written.
+//! What it has is used, if it is what the backup means by that name ([`super::reuse`]). Types and
+//! functions that it lacks are created with the tables. Everything else that it lacks is told, with
+//! the option that leaves the dependent part out where there is one. Nothing is written.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -12,6 +12,7 @@ use strongroom_format::manifest::Targets;
 
 use super::RestoreOptions;
 use super::plan::{Conflict, Creation, Missing, Plan};
+use super::reuse::Deciding;
 use super::selection::{self, Definitions, Name, Selection};
 use super::table::Request;
 use crate::collection::Backup;
@@ -19,7 +20,7 @@ use crate::error::bail;
 use crate::names::shown;
 use crate::postgres::archive::Entry;
 use crate::postgres::connect::Client;
-use crate::postgres::sql::{self, Token, ident, literal, qualified, tokens};
+use crate::postgres::sql::{ident, literal, qualified};
 use crate::{Error, Kind, Result};
 
 /// Compares what a selection needs with what the target has.
@@ -71,6 +72,7 @@ impl Resolver<'_, '_> {
     }
 
     pub(super) async fn needs(&mut self, selection: &Selection) -> Result<()> {
+        let deciding = Deciding::of(self.definitions, selection);
         for (id, needer) in &selection.needs {
             let (Some(entry), Some(needer)) =
                 (self.definitions.get(*id), self.definitions.get(*needer))
@@ -83,24 +85,43 @@ impl Resolver<'_, '_> {
                     self.relation(entry, needer, selection).await?;
                 }
                 "CONSTRAINT" | "INDEX" | "SCHEMA" => {}
+                // The type itself is needed as well.
+                "SHELL TYPE" if self.target.is_some() => {}
                 "EXTENSION" if self.target.is_some() => self.extension(entry, needer).await?,
                 // Of a restored table's rows, which the target's namesake does not take.
                 _ if self.takes_rows_of(entry, selection) => {
                     self.chosen.insert(*id);
                 }
-                _ if selection::is_movable(entry) => self.movable(entry).await?,
-                // In a new database everything has to be made; an existing one is asked when the
-                // dependent object is created.
-                _ if self.target.is_none() => {
-                    self.chosen.insert(*id);
-                }
-                _ => {}
+                // In a new database everything has to be made.
+                _ => match self.target {
+                    None => {
+                        self.chosen.insert(*id);
+                    }
+                    Some(target) => self.existing(target, entry, &deciding).await?,
+                },
             }
         }
-        if self.target.is_none() {
-            self.operators_of_exclusions(selection);
+        self.casts();
+        match self.target {
+            None => self.operators_of_exclusions(selection),
+            Some(target) => self.others_used(target, selection, &deciding).await?,
         }
         Ok(())
+    }
+
+    /// Casts between what is created: the archive tells an expression to depend on the cast's
+    /// function only. One between types that the target has is its own affair.
+    fn casts(&mut self) {
+        let is_type = |id: &i32| self.definitions.get(*id).is_some_and(selection::is_type);
+        let casts = self.definitions.entries.iter().filter(|entry| {
+            let needs = &entry.dependencies;
+            entry.kind == "CAST"
+                && (self.target.is_none() || needs.iter().any(is_type))
+                && !needs.is_empty()
+                && needs.iter().all(|id| self.chosen.contains(id))
+        });
+        let casts: Vec<i32> = casts.map(|entry| entry.id).collect();
+        self.chosen.extend(casts);
     }
 
     /// What makes plain types fit for exclusion constraints: an extension that the archive does
@@ -204,14 +225,23 @@ impl Resolver<'_, '_> {
 
     async fn extension(&mut self, entry: &Entry, needer: &Entry) -> Result<()> {
         let name = literal(&entry.tag);
-        let sql = format!("SELECT EXISTS (SELECT FROM pg_extension WHERE extname = {name})");
-        if !self.exists(&sql).await? {
+        let sql = format!("SELECT extversion FROM pg_extension WHERE extname = {name}");
+        let Some(target) = self.target else { return Ok(()) };
+        let Some(there) = target.scalar(&sql).await? else {
             let create = format!(
                 "in database {}: CREATE EXTENSION {};",
                 self.request.into_db,
                 ident(&entry.tag)
             );
             self.missing("extension", &entry.tag, &needer.described(), None, vec![create]);
+            return Ok(());
+        };
+        let here = self.request.database.extensions.iter().find(|known| known.name == entry.tag);
+        if let Some(here) = here.filter(|known| known.version != there) {
+            self.plan.notes.push(format!(
+                "extension {} of database \"{}\" has version {there}, and {} in the backup",
+                entry.tag, self.request.into_db, here.version
+            ));
         }
         Ok(())
     }
@@ -227,75 +257,6 @@ impl Resolver<'_, '_> {
             let relation = self.definitions.relation(&schema, &name);
             relation.is_some_and(|relation| selection.relations.contains(&relation.id))
         })
-    }
-
-    /// A type or function: used if the target has it, created if not.
-    async fn movable(&mut self, entry: &Entry) -> Result<()> {
-        let (schema, name) = selection::name_of(entry);
-        let namespace =
-            format!("SELECT oid FROM pg_namespace WHERE nspname = {}", literal(&schema));
-        let exists = match entry.kind.as_str() {
-            "TYPE" | "DOMAIN" => {
-                let name = literal(&qualified(&schema, &name));
-                format!("SELECT to_regtype({name}) IS NOT NULL")
-            }
-            "COLLATION" => format!(
-                "SELECT EXISTS (SELECT FROM pg_collation WHERE collname = {} AND collnamespace = ({namespace}))",
-                literal(&name)
-            ),
-            _ => {
-                // An argument's type may not exist there either, which is an error and not a no.
-                let arguments = &entry.tag[entry.tag.find('(').unwrap_or(entry.tag.len())..];
-                let signature = literal(&format!("{}{arguments}", qualified(&schema, &name)));
-                let sql = format!("SELECT to_regprocedure({signature}) IS NOT NULL");
-                if self.exists(&sql).await.unwrap_or(false) {
-                    return Ok(());
-                }
-                self.chosen.insert(entry.id);
-                return Ok(());
-            }
-        };
-        if self.exists(&exists).await? {
-            return self.same_labels(entry, &schema, &name).await;
-        }
-        self.chosen.insert(entry.id);
-        Ok(())
-    }
-
-    /// An enum of the target is used only if it has the same labels in the same order.
-    async fn same_labels(&mut self, entry: &Entry, schema: &str, name: &str) -> Result<()> {
-        let Some(target) = self.target.filter(|_| entry.definition.contains(" AS ENUM (")) else {
-            return Ok(());
-        };
-        let ours: Vec<String> = tokens(&entry.definition)
-            .iter()
-            .filter_map(|token| match token {
-                Token::Literal(text) => Some(sql::literal_text(text)),
-                _ => None,
-            })
-            .collect();
-        let full = qualified(schema, name);
-        let rows = target
-            .query(
-                "SELECT enumlabel::text FROM pg_enum WHERE enumtypid = to_regtype($1)::oid ORDER BY enumsortorder",
-                &[&full],
-            )
-            .await?;
-        let theirs: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
-        if ours != theirs {
-            self.plan.conflicts.push(Conflict {
-                kind: "type".to_owned(),
-                name: format!("{schema}.{name}"),
-                message: format!(
-                    "enum {schema}.{name} of database \"{}\" has other labels ({}) than in the backup ({})",
-                    self.request.into_db,
-                    theirs.join(", "),
-                    ours.join(", ")
-                ),
-                resolutions: vec!["--into-db with the name of a new database".to_owned()],
-            });
-        }
-        Ok(())
     }
 
     pub(super) async fn foreign_keys(&mut self, selection: &Selection) -> Result<()> {
@@ -355,10 +316,31 @@ impl Resolver<'_, '_> {
             let schema = self.request.target_schema(&name.schema);
             let table = self.request.new_table_name.clone().unwrap_or_else(|| name.table.clone());
             let target = (schema, table);
+            let full = qualified(&target.0, &target.1);
+            let ways = vec![
+                format!("--new-table-name {}_restored", shown(&target.1)),
+                format!("--into-schema or --into-db with another name"),
+            ];
             if !self.relation_exists(&target).await? {
+                // Whatever has rows has a type of its name.
+                let exists = format!("SELECT to_regtype({}) IS NOT NULL", literal(&full));
+                if entry.kind != "SEQUENCE" && self.exists(&exists).await? {
+                    self.plan.conflicts.push(Conflict {
+                        kind: "type".to_owned(),
+                        name: format!("{}.{}.{}", self.request.into_db, target.0, target.1),
+                        message: format!(
+                            "type \"{}.{}\" already exists in database \"{}\", and a {} has a type of its \
+                             name",
+                            target.0,
+                            target.1,
+                            self.request.into_db,
+                            entry.kind.to_lowercase()
+                        ),
+                        resolutions: ways,
+                    });
+                }
                 continue;
             }
-            let full = qualified(&target.0, &target.1);
             let kind = if entry.kind == "FOREIGN TABLE" { "TABLE" } else { entry.kind.as_str() };
             self.plan.conflicts.push(Conflict {
                 kind: kind.to_lowercase(),
@@ -367,15 +349,17 @@ impl Resolver<'_, '_> {
                     "relation \"{}.{}\" already exists in database \"{}\"",
                     target.0, target.1, self.request.into_db
                 ),
-                resolutions: vec![
-                    format!("--new-table-name {}_restored", shown(&target.1)),
-                    format!("--into-schema or --into-db with another name"),
-                    format!(
-                        "ALTER {kind} {full} RENAME TO {};",
-                        ident(&format!("{}_old", target.1))
-                    ),
-                    format!("DROP {kind} {full};"),
-                ],
+                resolutions: [
+                    ways,
+                    vec![
+                        format!(
+                            "ALTER {kind} {full} RENAME TO {};",
+                            ident(&format!("{}_old", target.1))
+                        ),
+                        format!("DROP {kind} {full};"),
+                    ],
+                ]
+                .concat(),
             });
         }
         let mut targets: Vec<Name> = self
@@ -410,7 +394,8 @@ impl Resolver<'_, '_> {
             }
             let (schema, name) = selection::name_of(entry);
             let target = self.request.target_schema(&schema);
-            let named = self.request.names.iter().any(|n| n.schema == schema && n.table == name);
+            let named = selection::is_relation(entry)
+                && self.request.names.iter().any(|n| n.schema == schema && n.table == name);
             // A sequence that comes with its table gets its name when that is published.
             if entry.kind == "SEQUENCE" && !named {
                 continue;
@@ -450,7 +435,7 @@ impl Resolver<'_, '_> {
         Ok(())
     }
 
-    fn named(&self, name: &Name) -> String {
+    pub(super) fn named(&self, name: &Name) -> String {
         format!("{}.{}.{}", shown(&self.request.database.name), shown(&name.0), shown(&name.1))
     }
 

@@ -11,6 +11,7 @@ use std::sync::Mutex;
 
 use tokio::sync::Notify;
 
+use super::event_triggers;
 use crate::postgres::archive::{Entry, Phase};
 use crate::postgres::connect::Client;
 use crate::postgres::server::Server;
@@ -178,7 +179,7 @@ pub(super) fn roles_needed<'a>(
     needed
 }
 
-/// A session that executes definitions.
+/// A session that executes definitions, and for which event triggers are quiet.
 pub(super) async fn session(server: &Server, database: &str, application: &str) -> Result<Client> {
     let client = Client::connect(server, database, application).await?;
     client
@@ -188,6 +189,7 @@ pub(super) async fn session(server: &Server, database: &str, application: &str) 
              SET standard_conforming_strings = on; SET synchronous_commit = off",
         )
         .await?;
+    event_triggers::silence(&client).await?;
     Ok(client)
 }
 

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use strongroom_format::contents::Database;
 
 use crate::postgres::archive::Entry;
-use crate::postgres::sql::{self, Token};
+use crate::postgres::sql::{self, Namespace, Token};
 
 /// The kinds that can be asked for by name.
 const RELATIONS: &[&str] = &["TABLE", "FOREIGN TABLE", "VIEW", "MATERIALIZED VIEW", "SEQUENCE"];
@@ -35,12 +35,24 @@ pub(super) struct Selection {
 pub(super) struct Definitions<'a> {
     pub(super) entries: &'a [Entry],
     by_id: HashMap<i32, &'a Entry>,
+    /// Relations by schema and name.
+    relations: HashMap<(&'a str, &'a str), &'a Entry>,
+    /// The types that entries create, those of relations' rows left out.
+    types: HashMap<Name, &'a Entry>,
 }
 
 impl<'a> Definitions<'a> {
     pub(super) fn new(entries: &'a [Entry]) -> Self {
         let by_id = entries.iter().map(|entry| (entry.id, entry)).collect();
-        Definitions { entries, by_id }
+        let relations = entries.iter().filter(|entry| is_relation(entry)).filter_map(|entry| {
+            let schema = entry.schema.as_deref()?;
+            Some(((schema, entry.tag.as_str()), entry))
+        });
+        let types = entries.iter().filter(|entry| is_type(entry)).flat_map(|entry| {
+            let further = further_names(std::iter::once(entry)).into_iter().map(|(_, name)| name);
+            further.chain([name_of(entry)]).map(move |name| (name, entry))
+        });
+        Definitions { entries, by_id, relations: relations.collect(), types: types.collect() }
     }
 
     pub(super) fn get(&self, id: i32) -> Option<&'a Entry> {
@@ -49,9 +61,12 @@ impl<'a> Definitions<'a> {
 
     /// The relation of this name.
     pub(super) fn relation(&self, schema: &str, name: &str) -> Option<&'a Entry> {
-        self.entries.iter().find(|entry| {
-            is_relation(entry) && entry.schema.as_deref() == Some(schema) && entry.tag == name
-        })
+        self.relations.get(&(schema, name)).copied()
+    }
+
+    /// The type of this name, unless it is that of a relation's rows.
+    pub(super) fn type_named(&self, name: &Name) -> Option<&'a Entry> {
+        self.types.get(name).copied()
     }
 
     /// Selects these relations with all that is part of them.
@@ -76,12 +91,16 @@ impl<'a> Definitions<'a> {
         selection
     }
 
+    /// Partitioned tables and their partitions.
+    fn partitions(&self) -> impl Iterator<Item = (i32, i32)> {
+        let attached = self.entries.iter().filter(|entry| entry.kind == "TABLE ATTACH");
+        attached.filter_map(|attach| self.attached(attach))
+    }
+
     fn add_partitions(&self, selection: &mut Selection) {
         let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
-        for attach in self.entries.iter().filter(|entry| entry.kind == "TABLE ATTACH") {
-            if let Some((parent, child)) = self.attached(attach) {
-                children.entry(parent).or_default().push(child);
-            }
+        for (parent, child) in self.partitions() {
+            children.entry(parent).or_default().push(child);
         }
         let mut open: Vec<i32> = selection.relations.iter().copied().collect();
         while let Some(id) = open.pop() {
@@ -142,23 +161,38 @@ impl<'a> Definitions<'a> {
     }
 
     fn add_needs(&self, selection: &mut Selection) {
+        // Without the table that it is a partition of, a table is one of its own.
+        let partitions: HashSet<(i32, i32)> = self.partitions().collect();
         let mut open: Vec<i32> = selection.relations.union(&selection.parts).copied().collect();
         while let Some(id) = open.pop() {
             let Some(entry) = self.get(id) else { continue };
             for dependency in &entry.dependencies {
                 let known = selection.relations.contains(dependency)
                     || selection.parts.contains(dependency)
-                    || selection.needs.contains_key(dependency);
+                    || selection.needs.contains_key(dependency)
+                    || partitions.contains(&(*dependency, id));
                 if known || self.get(*dependency).is_none() {
                     continue;
                 }
                 selection.needs.insert(*dependency, id);
-                // What an absent table or view needs in turn is its own affair.
-                if self.get(*dependency).is_some_and(|entry| !is_relation(entry)) {
+                // What an absent table or view, or its index, needs in turn is its own affair.
+                let is_others = |entry: &Entry| {
+                    is_relation(entry) || matches!(entry.kind.as_str(), "INDEX" | "CONSTRAINT")
+                };
+                if self.get(*dependency).is_some_and(|entry| !is_others(entry)) {
                     open.push(*dependency);
                 }
             }
         }
+    }
+
+    /// The relations that a table inherits from.
+    pub(super) fn parents(&self, table: &Entry) -> Vec<&'a Entry> {
+        let at = table.definition.find("\nINHERITS (").filter(|_| table.kind == "TABLE");
+        let Some(at) = at else { return Vec::new() };
+        let end = table.definition[at..].find(')').map_or(table.definition.len(), |end| at + end);
+        let names = qualified_names(&table.definition[at..end]);
+        names.iter().filter_map(|(schema, name)| self.relation(schema, name)).collect()
     }
 
     /// The table that a foreign key refers to.
@@ -180,6 +214,16 @@ pub(super) fn is_relation(entry: &Entry) -> bool {
 /// Whether the target may lack it: then it is created with the tables.
 pub(super) fn is_movable(entry: &Entry) -> bool {
     MOVABLE.contains(&entry.kind.as_str())
+}
+
+/// Whether an entry is a type by itself.
+pub(super) fn is_type(entry: &Entry) -> bool {
+    matches!(entry.kind.as_str(), "TYPE" | "DOMAIN")
+}
+
+/// Whether an entry is something that is called.
+pub(super) fn is_routine(entry: &Entry) -> bool {
+    matches!(entry.kind.as_str(), "FUNCTION" | "PROCEDURE" | "AGGREGATE")
 }
 
 /// The qualified names of a text, in order.
@@ -232,23 +276,42 @@ pub(super) fn loaded_through<'a>(entries: impl Iterator<Item = &'a Entry>) -> Ha
 /// The name that `moves` and conflicts know an entry by.
 pub(super) fn name_of(entry: &Entry) -> Name {
     let name = match entry.kind.as_str() {
-        "FUNCTION" | "PROCEDURE" | "AGGREGATE" => {
-            entry.tag.split('(').next().unwrap_or(&entry.tag).to_owned()
-        }
+        _ if is_routine(entry) => entry.tag.split('(').next().unwrap_or(&entry.tag).to_owned(),
         _ => entry.tag.clone(),
     };
     (entry.schema.clone().unwrap_or_default(), name)
 }
 
+/// What an entry's own name stands for, if the entry moves by itself.
+pub(super) fn namespaces(entry: &Entry) -> &'static [Namespace] {
+    match entry.kind.as_str() {
+        "SEQUENCE" => &[Namespace::Relation],
+        _ if is_relation(entry) => &[Namespace::Relation, Namespace::Type],
+        // Statements about attributes name a composite type as they do a table.
+        "TYPE" if entry.definition.contains("\" AS (") => &[Namespace::Type, Namespace::Relation],
+        "TYPE" | "DOMAIN" => &[Namespace::Type],
+        "COLLATION" => &[Namespace::Collation],
+        "STATISTICS" => &[Namespace::Statistics],
+        _ if is_routine(entry) => &[Namespace::Routine],
+        _ => &[],
+    }
+}
+
 /// What these entries create under names besides their own: indexes, which statements name without
 /// their table, those of constraints too, and the multiranges of ranges.
-pub(super) fn further_names<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<Name> {
+pub(super) fn further_names<'a>(
+    entries: impl Iterator<Item = &'a Entry>,
+) -> Vec<(Namespace, Name)> {
     let further = |entry: &Entry| match entry.kind.as_str() {
-        "INDEX" => Some((entry.schema.clone()?, entry.tag.clone())),
-        "CONSTRAINT" => Some((entry.schema.clone()?, constraint_name(&entry.definition)?)),
+        "INDEX" => Some((Namespace::Relation, (entry.schema.clone()?, entry.tag.clone()))),
+        "CONSTRAINT" => {
+            let name = (entry.schema.clone()?, constraint_name(&entry.definition)?);
+            Some((Namespace::Relation, name))
+        }
         "TYPE" => {
             let at = entry.definition.find("multirange_type_name = ")?;
-            qualified_names(&entry.definition[at..]).into_iter().next()
+            let name = qualified_names(&entry.definition[at..]).into_iter().next()?;
+            Some((Namespace::Type, name))
         }
         _ => None,
     };
@@ -320,7 +383,25 @@ fn expression_end(tokens: &[Token<'_>], from: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
+    use crate::postgres::archive::{Archive, example};
+
+    #[test]
+    fn a_relation_among_many_is_found_without_looking_at_the_others() {
+        let names: Vec<String> = (0..100_000).map(|number| format!("table_{number}")).collect();
+        let tables: Vec<_> = names.iter().map(|name| ("TABLE", name.as_str(), "")).collect();
+        let archive = Archive::parse(&example(&tables)).unwrap();
+        let begun = Instant::now();
+        let definitions = Definitions::new(&archive.entries);
+        for name in &names {
+            assert_eq!(definitions.relation("public", name).unwrap().tag, *name);
+        }
+        assert!(definitions.relation("other", "table_1").is_none());
+        // Looking at each of them takes half a minute.
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    }
 
     #[test]
     fn a_default_is_taken_out_whole() {

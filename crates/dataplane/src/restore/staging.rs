@@ -10,7 +10,8 @@
 
 use std::time::Duration;
 
-use crate::postgres::catalog::STAGING;
+use super::event_triggers;
+use crate::postgres::catalog::{self, STAGING};
 use crate::postgres::connect::Client;
 use crate::postgres::server::Server;
 use crate::postgres::sql::{ident, literal};
@@ -113,7 +114,7 @@ pub(super) async fn sweep(server: &Server, progress: &Progress) -> Result<()> {
     runs.extend(runs_among(marked.iter().filter_map(|row| {
         Some(format!("{STAGING}{}", row.get::<_, String>(0).strip_prefix(ROLE_MARK)?))
     })));
-    for database in connectable(&client).await? {
+    for database in catalog::connectable(&client).await? {
         // A database that went away meanwhile has no remains either.
         let Ok(inside) = Client::connect(server, &database, "strongroom restore").await else {
             continue;
@@ -140,13 +141,6 @@ fn runs_among(names: impl Iterator<Item = String>) -> Vec<String> {
         (run.len() == 8 && run.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(run)
     };
     names.filter_map(digits).collect()
-}
-
-async fn connectable(client: &Client) -> Result<Vec<String>> {
-    let sql = "SELECT datname::text FROM pg_database \
-               WHERE datallowconn AND datname <> 'template0' AND NOT starts_with(datname, $1) \
-                     AND has_database_privilege(oid, 'CONNECT')";
-    Ok(client.query(sql, &[&STAGING]).await?.iter().map(|row| row.get(0)).collect())
 }
 
 /// Whether the run's keeper is connected. One that was just killed is given a moment to leave.
@@ -185,12 +179,16 @@ async fn remove(server: &Server, run: &str) -> Result<()> {
         drop_subscriptions(server, &name).await?;
         client.batch_execute(&format!("DROP DATABASE {quoted} WITH (FORCE)")).await?;
     }
-    for database in connectable(&client).await? {
+    for database in catalog::connectable(&client).await? {
         let Ok(inside) = Client::connect(server, &database, "strongroom restore").await else {
             continue;
         };
         let sql = "SELECT nspname::text FROM pg_namespace WHERE starts_with(nspname, $1)";
-        for row in inside.query(sql, &[&prefix]).await? {
+        let schemas = inside.query(sql, &[&prefix]).await?;
+        if !schemas.is_empty() {
+            event_triggers::silence(&inside).await?;
+        }
+        for row in schemas {
             let name: String = row.get(0);
             inside.batch_execute(&format!("DROP SCHEMA {} CASCADE", ident(&name))).await?;
         }

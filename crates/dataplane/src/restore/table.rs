@@ -15,7 +15,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use strongroom_format::contents::{Database, Table};
 
+use super::compare;
 use super::database::{self, StageJob, check_name, stop_if};
+use super::event_triggers;
 use super::load::LoadTable;
 use super::publication;
 use super::resolve::Resolver;
@@ -29,7 +31,7 @@ use crate::names::TableName;
 use crate::postgres::archive::{Archive, Entry, Phase};
 use crate::postgres::catalog;
 use crate::postgres::connect::Client;
-use crate::postgres::sql::{Token, ident, qualified, tokens, unquoted};
+use crate::postgres::sql::{Namespace, Token, ident, qualified, tokens, unquoted};
 use crate::progress::Progress;
 use crate::{CancellationToken, Error, Kind, Result, failpoint};
 
@@ -103,7 +105,7 @@ struct Prepared<'a> {
     /// Entries to execute: relations, parts, and needs that the target lacks.
     chosen: HashSet<i32>,
     /// Names of what goes through staging.
-    moved: Vec<Name>,
+    moved: Vec<(Namespace, Name)>,
     /// Sequences whose defaults are left out.
     lost_sequences: Vec<Name>,
     database_exists: bool,
@@ -134,6 +136,9 @@ async fn prepare<'a>(backup: &'a Backup, options: &RestoreOptions) -> Result<Pre
             )
             .hint(format!("GRANT CREATE ON DATABASE {} TO {};", ident(name), ident(user))));
         }
+        compare::prepare(&target).await?;
+        let silenced = event_triggers::silence(&target).await?;
+        plan.notes.extend(silenced.notes(&request.into_db));
         Some(target)
     } else {
         check_name(&request.into_db, "database")?;
@@ -155,18 +160,12 @@ async fn prepare<'a>(backup: &'a Backup, options: &RestoreOptions) -> Result<Pre
     resolver.conflicts(&selection).await?;
     resolver.creations(&selection).await?;
     let (chosen, lost_sequences) = (resolver.chosen, resolver.lost_sequences);
-    let moved = archive
-        .entries
-        .iter()
-        .filter(|entry| chosen.contains(&entry.id))
-        .filter(|entry| {
-            selection::is_relation(entry)
-                || selection::is_movable(entry)
-                || entry.kind == "STATISTICS"
-        })
-        .map(selection::name_of)
-        .chain(selection::further_names(archive.entries.iter().filter(|e| chosen.contains(&e.id))))
-        .collect();
+    let staged = || archive.entries.iter().filter(|entry| chosen.contains(&entry.id));
+    let own = staged().flat_map(|entry| {
+        let named = |namespace: &Namespace| (*namespace, selection::name_of(entry));
+        selection::namespaces(entry).iter().map(named)
+    });
+    let moved = own.chain(selection::further_names(staged())).collect();
     let used: Vec<Entry> =
         archive.entries.iter().filter(|entry| chosen.contains(&entry.id)).cloned().collect();
     // The database's large objects and other extensions stay behind.
@@ -224,8 +223,10 @@ impl Prepared<'_> {
             .map(|entry| without_defaults(entry, &lost_sequences))
             .collect();
         let mut notes = self.plan.notes;
+        let relations = moved.iter().filter(|(namespace, _)| *namespace == Namespace::Relation);
+        let relations: HashSet<&Name> = relations.map(|(_, name)| name).collect();
         for entry in &mut chosen {
-            notes.extend(disinherit(entry, &moved));
+            notes.extend(disinherit(entry, &relations));
         }
         let mut rendering = database::rendering(keeper, job.options, &chosen).await?;
         let hidden_database = (!self.database_exists).then(|| job.staging.name());
@@ -239,8 +240,8 @@ impl Prepared<'_> {
         acting.retain(|role| !rendering.missing_roles.contains(role));
         admit(&client, &hidden, &acting).await?;
         failpoint::pass("restore.after-staging")?;
-        for name in &moved {
-            rendering.moves.insert(name.clone(), hidden[&name.0].clone());
+        for (namespace, name) in &moved {
+            rendering.moves.insert(*namespace, name.clone(), hidden[&name.0].clone());
         }
         let phase = |phase: Phase| -> Vec<&Entry> {
             chosen.iter().filter(|entry| entry.phase == phase).collect()
@@ -324,14 +325,14 @@ fn without_defaults(entry: &Entry, lost: &[Name]) -> Entry {
 /// Cuts a table off from parents that are not restored with it: while it inherits from a live
 /// table, its rows show up there. The columns stay. One statement after the other in one batch,
 /// so that nobody ever sees it inherit.
-fn disinherit(entry: &mut Entry, moved: &[Name]) -> Option<String> {
+fn disinherit(entry: &mut Entry, relations: &HashSet<&Name>) -> Option<String> {
     let at = entry.definition.find("\nINHERITS (").filter(|_| entry.kind == "TABLE")?;
     let end = entry.definition[at..].find(')').map_or(entry.definition.len(), |end| at + end);
     let parents = selection::qualified_names(&entry.definition[at..end]);
     let child = qualified(entry.schema.as_deref().unwrap_or_default(), &entry.tag);
     let strangers: Vec<String> = parents
         .iter()
-        .filter(|parent| !moved.contains(parent))
+        .filter(|parent| !relations.contains(parent))
         .map(|(schema, name)| qualified(schema, name))
         .collect();
     for parent in &strangers {
@@ -351,10 +352,10 @@ fn disinherit(entry: &mut Entry, moved: &[Name]) -> Option<String> {
 async fn hide_schemas(
     staging: &Staging,
     client: &Client,
-    moved: &[Name],
+    moved: &[(Namespace, Name)],
 ) -> Result<HashMap<String, String>> {
     let mut hidden = HashMap::new();
-    for (schema, _) in moved {
+    for (_, (schema, _)) in moved {
         if hidden.contains_key(schema) {
             continue;
         }

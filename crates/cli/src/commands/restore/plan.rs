@@ -1,10 +1,10 @@
 //! A plan as people read it: short, with the ways out ready to copy.
 
-use strongroom_dataplane::restore::Plan;
+use strongroom_dataplane::restore::{Comparison, Plan};
 
 use crate::output::{self, count, counted};
 
-/// Created objects that a plan shows of each kind; the others are counted.
+/// Objects that a plan shows of each kind; the others are counted.
 const SHOWN_OF_A_KIND: usize = 12;
 
 /// The plan for people.
@@ -20,6 +20,9 @@ pub(super) fn text(plan: &Plan) -> String {
     );
     for line in creations(plan) {
         text.push_str(&format!("  create  {line}\n"));
+    }
+    for line in uses(plan) {
+        text.push_str(&format!("  use     {line}\n"));
     }
     for replaced in &plan.replaces {
         text.push_str(&format!("  replace {replaced}\n"));
@@ -38,24 +41,43 @@ pub(super) fn text(plan: &Plan) -> String {
     output::printable(&text)
 }
 
-/// What is created, a line each, of every kind only the first few.
+/// What is created, a line each.
 fn creations(plan: &Plan) -> Vec<String> {
+    let lines = plan.creates.iter().map(|creation| {
+        let from = creation.from.as_ref().map(|from| format!(" from {from}")).unwrap_or_default();
+        let rows = creation.rows.map(|rows| format!(" ({})", counted(rows, "row")));
+        let line = format!("{} {}{from}{}", creation.kind, creation.name, rows.unwrap_or_default());
+        (creation.kind.as_str(), line)
+    });
+    first_of_each_kind(lines.collect())
+}
+
+/// What the target has already, a line each.
+fn uses(plan: &Plan) -> Vec<String> {
+    let lines = plan.uses.iter().map(|used| {
+        let comparison = match used.comparison {
+            Comparison::Same => "as in the backup",
+            Comparison::Different => "other than in the backup",
+            Comparison::NotCompared => "not compared with the backup's",
+        };
+        (used.kind.as_str(), format!("{} {}, {comparison}", used.kind, used.name))
+    });
+    first_of_each_kind(lines.collect())
+}
+
+/// Lines by their kinds, of every kind only the first few.
+fn first_of_each_kind(all: Vec<(&str, String)>) -> Vec<String> {
     let mut kinds: Vec<&str> = Vec::new();
-    for creation in &plan.creates {
-        if !kinds.contains(&creation.kind.as_str()) {
-            kinds.push(&creation.kind);
+    for (kind, _) in &all {
+        if !kinds.contains(kind) {
+            kinds.push(kind);
         }
     }
     let mut lines = Vec::new();
     for kind in kinds {
-        let of_kind: Vec<_> =
-            plan.creates.iter().filter(|creation| creation.kind == kind).collect();
-        for creation in of_kind.iter().take(SHOWN_OF_A_KIND) {
-            let from =
-                creation.from.as_ref().map(|from| format!(" from {from}")).unwrap_or_default();
-            let rows = creation.rows.map(|rows| format!(" ({})", counted(rows, "row")));
-            lines.push(format!("{kind} {}{from}{}", creation.name, rows.unwrap_or_default()));
-        }
+        let of_kind = all.iter().filter(|(other, _)| *other == kind).map(|(_, line)| line.clone());
+        let of_kind: Vec<String> = of_kind.collect();
+        lines.extend(of_kind.iter().take(SHOWN_OF_A_KIND).cloned());
         if of_kind.len() > SHOWN_OF_A_KIND {
             let more = count((of_kind.len() - SHOWN_OF_A_KIND) as u64);
             lines.push(format!("{kind}: {more} more (--json shows all)"));
@@ -74,7 +96,7 @@ fn ways_out(resolutions: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use strongroom_dataplane::restore::{Conflict, Creation, Missing};
+    use strongroom_dataplane::restore::{Conflict, Creation, Missing, Use};
 
     use super::*;
 
@@ -101,6 +123,11 @@ mod tests {
                 ),
                 creation("sequence", "shop.public.orders_id_seq", None, None),
             ],
+            uses: vec![Use {
+                kind: "type".to_owned(),
+                name: "public.status".to_owned(),
+                comparison: Comparison::Same,
+            }],
             conflicts: vec![Conflict {
                 kind: "table".to_owned(),
                 name: "shop.public.orders_before".to_owned(),
@@ -129,6 +156,7 @@ mod tests {
         plan: restore 2026/11/22-130000.00 into db:5432: 1 table, 1,500 rows, 63.22 KiB (20.00 KiB to read)
           create  table shop.public.orders_before from shop.public.orders (1,500 rows)
           create  sequence shop.public.orders_id_seq
+          use     type public.status, as in the backup
           note    grants to role "bob" are left out
           in the way: table shop.public.orders_before already exists on db:5432
             way out: --new-table-name orders_restored
