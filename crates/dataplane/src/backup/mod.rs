@@ -86,7 +86,7 @@ pub async fn run(
     let mut parent = None;
     if options.incremental {
         let secret = options.secret.as_ref();
-        match parent::find(store, &cluster.source, &cluster.targets, secret).await? {
+        match parent::find(store, &cluster, secret).await? {
             Ok(found) => parent = Some(found),
             Err(reason) => {
                 progress.note(format!("a full backup is taken: {reason}"));
@@ -204,10 +204,14 @@ fn targets(options: &BackupOptions) -> (Targets, Option<Vec<String>>) {
 async fn source(client: &Client, version_num: u32) -> Result<Source> {
     let version = client.scalar("SHOW server_version").await?.unwrap_or_default();
     // Some providers keep these functions for themselves; incrementals then rely on names alone.
+    // The control file tells a new timeline only after the first checkpoint on it.
     let known = client
         .query_one(
             "SELECT (SELECT system_identifier::text FROM pg_control_system()), \
-                    (SELECT timeline_id FROM pg_control_checkpoint())",
+                    CASE WHEN pg_is_in_recovery() \
+                         THEN (SELECT timeline_id FROM pg_control_checkpoint()) \
+                         ELSE ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)) \
+                              ::bit(32)::int4 END",
             &[],
         )
         .await;
