@@ -30,6 +30,7 @@ fn has_setting(shop: &Shop) -> bool {
 }
 
 #[test]
+#[cfg(feature = "failpoints")]
 fn event_triggers_do_not_fire_for_a_restore_and_its_clean_up() {
     let shop = Shop::with(SHOP);
     shop.psql(

@@ -124,16 +124,9 @@ pub async fn run(
     cancel: &CancellationToken,
 ) -> Result<Restored> {
     let before = backup.store.bytes_read();
-    staging::sweep(&options.to, progress).await?;
-    let plan = plan(backup, options, progress).await?;
-    plan.refuse()?;
-    let mut restored = match &options.target {
-        RestoreTarget::Cluster => cluster::run(backup, options, plan, progress, cancel).await?,
-        RestoreTarget::Databases { .. } => {
-            database::run(backup, options, plan, progress, cancel).await?
-        }
-        RestoreTarget::Tables { .. } => table::run(backup, options, plan, progress, cancel).await?,
-    };
+    let others = staging::sweep(&options.to, progress).await?;
+    let mut restored = run_planned(backup, options, progress, cancel).await?;
+    staging::sweep_again(&options.to, &others, progress).await;
     if restored.rows > 0 {
         restored.notes.push(
             "statistics are not restored: run ANALYZE in each restored database, or leave it to \
@@ -143,6 +136,23 @@ pub async fn run(
     }
     restored.bytes_read = backup.store.bytes_read() - before;
     Ok(restored)
+}
+
+async fn run_planned(
+    backup: &Backup,
+    options: &RestoreOptions,
+    progress: &Progress,
+    cancel: &CancellationToken,
+) -> Result<Restored> {
+    let plan = plan(backup, options, progress).await?;
+    plan.refuse()?;
+    match &options.target {
+        RestoreTarget::Cluster => cluster::run(backup, options, plan, progress, cancel).await,
+        RestoreTarget::Databases { .. } => {
+            database::run(backup, options, plan, progress, cancel).await
+        }
+        RestoreTarget::Tables { .. } => table::run(backup, options, plan, progress, cancel).await,
+    }
 }
 
 /// The roles that the definitions need: owners, and those who are granted something.

@@ -91,8 +91,13 @@ fn application(run: &str) -> String {
     format!("strongroom restore {run}")
 }
 
-/// Finds and removes what killed restores left behind on the server.
-pub(super) async fn sweep(server: &Server, progress: &Progress) -> Result<()> {
+/// Finds and removes what killed restores left behind on the server. Returns the runs that seem to be
+/// alive.
+///
+/// A keeper that was killed a moment ago may still be listed. It gets a fraction of a second to leave,
+/// not more, since a live one would be waited for in vain; [`sweep_again`] looks once more when there
+/// is nothing to wait for.
+pub(super) async fn sweep(server: &Server, progress: &Progress) -> Result<Vec<String>> {
     let client = Client::connect(server, &server.database, "strongroom restore").await?;
     let mut runs = runs_among(
         client
@@ -124,15 +129,42 @@ pub(super) async fn sweep(server: &Server, progress: &Progress) -> Result<()> {
     }
     runs.sort();
     runs.dedup();
+    let mut alive = Vec::new();
     for run in runs {
-        if keeper_lives(&client, &run).await? {
+        if !left_soon(&client, &run).await? {
             progress.note(format!("another restore ({run}) is running on this server"));
+            alive.push(run);
             continue;
         }
-        progress.step(format!("removing remains of an interrupted restore ({run})"));
-        remove(server, &run).await?;
+        remove_interrupted(server, &run, progress).await?;
     }
-    Ok(())
+    Ok(alive)
+}
+
+/// Removes the remains of those of these runs whose keepers have left. To be called at the end of a
+/// restore, which it can no longer harm.
+pub(super) async fn sweep_again(server: &Server, runs: &[String], progress: &Progress) {
+    if runs.is_empty() {
+        return;
+    }
+    let swept = async {
+        let client = connect(server).await?;
+        for run in runs {
+            if !keeper_lives(&client, run).await? {
+                remove_interrupted(server, run, progress).await?;
+            }
+        }
+        Ok::<(), Error>(())
+    };
+    // What stays is found by the next restore.
+    if let Err(error) = swept.await {
+        progress.note(format!("looking after other restores' remains failed: {error}"));
+    }
+}
+
+async fn remove_interrupted(server: &Server, run: &str, progress: &Progress) -> Result<()> {
+    progress.step(format!("removing remains of an interrupted restore ({run})"));
+    remove(server, run).await
 }
 
 fn runs_among(names: impl Iterator<Item = String>) -> Vec<String> {
@@ -143,31 +175,27 @@ fn runs_among(names: impl Iterator<Item = String>) -> Vec<String> {
     names.filter_map(digits).collect()
 }
 
-/// Whether the run's keeper is connected. One that was just killed is given a moment to leave.
-async fn keeper_lives(client: &Client, run: &str) -> Result<bool> {
-    for _ in 0..20 {
-        let sql = format!(
-            "SELECT 1 FROM pg_stat_activity WHERE application_name = {}",
-            literal(&application(run))
-        );
-        if client.scalar(&sql).await?.is_none() {
-            return Ok(false);
+/// Whether the run's keeper is gone, or goes while it is given a moment.
+async fn left_soon(client: &Client, run: &str) -> Result<bool> {
+    for pause in [10, 20, 40, 80, 150] {
+        if !keeper_lives(client, run).await? {
+            return Ok(true);
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(Duration::from_millis(pause)).await;
     }
-    Ok(true)
+    Ok(!keeper_lives(client, run).await?)
+}
+
+/// Whether the run's keeper is connected.
+async fn keeper_lives(client: &Client, run: &str) -> Result<bool> {
+    let application = literal(&application(run));
+    let sql = format!("SELECT 1 FROM pg_stat_activity WHERE application_name = {application}");
+    Ok(client.scalar(&sql).await?.is_some())
 }
 
 /// Ends the run's sessions and removes its databases, schemas and roles.
 async fn remove(server: &Server, run: &str) -> Result<()> {
-    let mut client = Client::connect(server, &server.database, "strongroom restore").await;
-    for other in ["postgres", "template1"] {
-        // A cluster restore may have replaced the database that the URL names by none.
-        if client.as_ref().is_err_and(|error| error.kind() == Kind::NotFound) {
-            client = Client::connect(server, other, "strongroom restore").await;
-        }
-    }
-    let client = client?;
+    let client = connect(server).await?;
     let prefix = format!("{STAGING}{run}_");
     end_sessions(&client, run).await?;
     let sql = "SELECT datname::text FROM pg_database WHERE starts_with(datname, $1)";
@@ -175,9 +203,14 @@ async fn remove(server: &Server, run: &str) -> Result<()> {
         let name: String = row.get(0);
         // A template, or one that takes no connections, was staged with its properties.
         let quoted = ident(&name);
-        client.batch_execute(&format!("ALTER DATABASE {quoted} WITH IS_TEMPLATE false")).await?;
+        let alter = format!("ALTER DATABASE {quoted} WITH IS_TEMPLATE false");
+        match client.batch_execute(&alter).await.map_err(Error::from) {
+            // Whoever else cleans up was faster.
+            Err(error) if error.kind() == Kind::NotFound => continue,
+            altered => altered?,
+        }
         drop_subscriptions(server, &name).await?;
-        client.batch_execute(&format!("DROP DATABASE {quoted} WITH (FORCE)")).await?;
+        client.batch_execute(&format!("DROP DATABASE IF EXISTS {quoted} WITH (FORCE)")).await?;
     }
     for database in catalog::connectable(&client).await? {
         let Ok(inside) = Client::connect(server, &database, "strongroom restore").await else {
@@ -190,15 +223,29 @@ async fn remove(server: &Server, run: &str) -> Result<()> {
         }
         for row in schemas {
             let name: String = row.get(0);
-            inside.batch_execute(&format!("DROP SCHEMA {} CASCADE", ident(&name))).await?;
+            inside
+                .batch_execute(&format!("DROP SCHEMA IF EXISTS {} CASCADE", ident(&name)))
+                .await?;
         }
     }
     let sql = "SELECT rolname::text FROM pg_roles WHERE shobj_description(oid, 'pg_authid') = $1";
     for row in client.query(sql, &[&format!("{ROLE_MARK}{run}")]).await? {
         let name: String = row.get(0);
-        client.batch_execute(&format!("DROP ROLE {}", ident(&name))).await?;
+        client.batch_execute(&format!("DROP ROLE IF EXISTS {}", ident(&name))).await?;
     }
     Ok(())
+}
+
+/// A session for cleaning up.
+async fn connect(server: &Server) -> Result<Client> {
+    let mut client = Client::connect(server, &server.database, "strongroom restore").await;
+    for other in ["postgres", "template1"] {
+        // A cluster restore may have replaced the database that the URL names by none.
+        if client.as_ref().is_err_and(|error| error.kind() == Kind::NotFound) {
+            client = Client::connect(server, other, "strongroom restore").await;
+        }
+    }
+    client
 }
 
 /// A database with subscriptions can not be dropped. Their slots at the publishers stay: they may
