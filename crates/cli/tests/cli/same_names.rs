@@ -3,8 +3,9 @@
 //! difference is told. And a table, a type, a function and an index may share a name.
 
 use serde_json::{Value, json};
-use strongroom_testkit::assert_same_dump;
+use strongroom_testkit::{Cluster, assert_same_dump, tested_versions};
 
+use crate::support::strongroom;
 use crate::tables::{Shop, assert_says};
 
 /// Types, functions and tables that `items` needs. The ones inside of others, and functions that
@@ -91,39 +92,39 @@ fn plan_where(shop: &Shop, from: &str, to: &str) -> Value {
 #[test]
 fn what_the_target_has_is_used_where_it_is_the_same() {
     let shop = shop();
-    shop.cluster.create_database("other");
-    // In another order, with other costs, under other names of constraints.
-    shop.cluster.psql(
-        "other",
-        &NEEDS
-            .replace("STRICT PARALLEL SAFE", "PARALLEL RESTRICTED COST 7 STRICT")
-            .replace("CHECK (VALUE", "CONSTRAINT positive CHECK (VALUE")
-            .replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION"),
-    );
-    let tables = ["shop.public.items", "shop.public.special", "--into-db", "other"];
-    let plan = shop.plan(&tables);
-    assert_eq!(plan["conflicts"], json!([]));
-    assert_eq!(plan["missing"], json!([]));
-    assert_eq!(plan["notes"], json!([]));
-    let uses = plan["uses"].as_array().unwrap();
-    let named: Vec<_> = uses.iter().map(|used| used["name"].as_str().unwrap()).collect();
-    for name in [
-        "public.colour",
-        "public.part",
-        "public.parts",
-        "public.backwards",
-        "public.rate()",
-        "public.stems",
-    ] {
-        assert!(named.contains(&name), "{name} is not in {named:?}");
+    // In another order, with other costs, under other names of constraints; of other versions, which
+    // print things in their own words.
+    let needs = NEEDS
+        .replace("STRICT PARALLEL SAFE", "PARALLEL RESTRICTED COST 7 STRICT")
+        .replace("CHECK (VALUE", "CONSTRAINT positive CHECK (VALUE")
+        .replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION");
+    for version in tested_versions() {
+        let target = Cluster::builder().version(version).start();
+        target.create_database("other");
+        target.psql("other", &needs);
+        let url = target.url("postgres");
+        let tables = ["shop.public.items", "shop.public.special", "--into-db", "other"];
+        let restore = |more: &[&str]| {
+            strongroom(&shop.args(&url, &[&tables[..], more].concat())).expect_ok().json()
+        };
+        let plan = restore(&["--plan"]);
+        assert_eq!(plan["conflicts"], json!([]), "{version}");
+        assert_eq!(plan["missing"], json!([]), "{version}");
+        let notes = plan["notes"].to_string();
+        assert!(!notes.contains("in the backup"), "{version}: {notes}");
+        let uses = plan["uses"].as_array().unwrap();
+        let named: Vec<_> = uses.iter().map(|used| used["name"].as_str().unwrap()).collect();
+        for name in ["colour", "part", "parts", "backwards", "rate()", "stems"] {
+            assert!(named.contains(&format!("public.{name}").as_str()), "{name}: {named:?}");
+        }
+        for used in uses {
+            assert_eq!(used["comparison"], "same", "{version}: {used}");
+        }
+        restore(&[]);
+        let (ours, theirs) = (shop.cluster.tables_hash("shop"), target.tables_hash("other"));
+        assert_eq!(theirs["public.items"], ours["public.items"], "{version}");
+        assert_eq!(theirs["public.special"], ours["public.special"], "{version}");
     }
-    for used in uses {
-        assert_eq!(used["comparison"], "same", "{used}");
-    }
-    shop.restore(&tables);
-    let (ours, theirs) = (shop.cluster.tables_hash("shop"), shop.cluster.tables_hash("other"));
-    assert_eq!(theirs["public.items"], ours["public.items"]);
-    assert_eq!(theirs["public.special"], ours["public.special"]);
 }
 
 #[test]
