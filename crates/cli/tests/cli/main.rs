@@ -8,9 +8,11 @@ mod consistency;
 #[cfg(feature = "failpoints")]
 mod crashes;
 mod damage;
+mod diff;
 mod faults;
 mod fidelity;
 mod listing;
+mod rows;
 mod state;
 mod stopping;
 mod support;

@@ -93,6 +93,15 @@ impl<'a> Definitions<'a> {
         }
     }
 
+    /// The names of a table's partitions, of all levels.
+    pub(super) fn partitions(&self, table: &Entry) -> Vec<Name> {
+        let mut selection = Selection { relations: [table.id].into(), ..Default::default() };
+        self.add_partitions(&mut selection);
+        selection.relations.remove(&table.id);
+        let found = selection.relations.iter().filter_map(|id| self.get(*id));
+        found.map(name_of).collect()
+    }
+
     /// Parent and child of `ALTER TABLE ONLY parent ATTACH PARTITION child ...`.
     fn attached(&self, attach: &Entry) -> Option<(i32, i32)> {
         let mut names = qualified_names(&attach.definition).into_iter();
