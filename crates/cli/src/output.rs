@@ -151,17 +151,29 @@ pub(crate) fn facts(facts: &[(&str, String)]) -> String {
 
 /// A table of text with its headings; columns whose heading begins with `>` stand to the right.
 pub(crate) fn table(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let headings = headings.iter().map(|heading| match heading.strip_prefix('>') {
+        Some(heading) => (heading, true),
+        None => (*heading, false),
+    });
+    aligned(&headings.collect::<Vec<_>>(), rows)
+}
+
+/// A table of text with its headings, and whether each column stands to the right.
+pub(crate) fn aligned(
+    headings: &[(&str, bool)],
+    rows: impl IntoIterator<Item = Vec<String>>,
+) -> String {
     let mut table = Table::new();
     table
         .load_style(comfy_table::presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Disabled)
-        .set_header(headings.iter().map(|heading| heading.trim_start_matches('>')));
+        .set_header(headings.iter().map(|(heading, _)| one_line(heading)));
     for row in rows {
         table.add_row(row.iter().map(|cell| one_line(cell)));
     }
-    for (column, heading) in table.column_iter_mut().zip(headings) {
+    for (column, (_, right)) in table.column_iter_mut().zip(headings) {
         column.set_padding((0, 2));
-        if heading.starts_with('>') {
+        if *right {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }

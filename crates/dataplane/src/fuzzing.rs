@@ -2,6 +2,8 @@
 //! written, and panics where a promise is broken.
 
 use crate::postgres::archive::Archive;
+use crate::postgres::copy_text::Decoder;
+use crate::postgres::encoding::TextEncoding;
 use crate::postgres::sql::{self, Moves, Namespace};
 use crate::restore;
 
@@ -35,5 +37,34 @@ pub fn definition(text: &str) {
     // The literals before `::regclass` are names, and written anew.
     if !text.contains("regclass") {
         assert_eq!(sql::rename(text, &moves("\u{1}")), text, "what does not move stays");
+    }
+}
+
+/// Reads rows in the text form of `COPY`, whole and cut into steps.
+pub fn copy_text(bytes: &[u8], columns: usize, keep: usize, step: usize) {
+    let read = |step: usize, keep: usize| {
+        let mut decoder = Decoder::new(columns, keep);
+        let mut rows = Vec::new();
+        let ended =
+            bytes.chunks(step).try_for_each(|part| decoder.push(part, |row| rows.push(row)));
+        (rows, ended.map(|()| decoder.is_between_rows()))
+    };
+    let whole = read(bytes.len().max(1), usize::MAX);
+    assert_eq!(read(step.max(1), usize::MAX), whole, "it does not matter how bytes are cut");
+    let (cut, ended) = read(step.max(1), keep);
+    assert_eq!(ended, whole.1);
+    for (cut, whole) in cut.iter().flatten().zip(whole.0.iter().flatten()) {
+        let (Some(cut), Some(whole)) = (cut, whole) else {
+            assert_eq!(cut, whole, "a null is one however much is kept");
+            continue;
+        };
+        assert_eq!(cut.length, whole.length);
+        assert_eq!(cut.bytes, whole.bytes[..whole.bytes.len().min(keep)]);
+    }
+    for encoding in
+        ["UTF8", "SQL_ASCII", "LATIN1", "LATIN5", "EUC_JP", "EUC_KR", "EUC_CN", "EUC_TW"]
+    {
+        TextEncoding::named(encoding).decode(bytes, false);
+        TextEncoding::named(encoding).decode(bytes, true);
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! Read in the data's order: [`postgres`] is read by [`backup`], which writes to a [`store`]; a
 //! [`collection`] is what a store then holds; [`restore`] puts it back, and [`verify`] proves that
-//! it could.
+//! it could. [`rows`] and [`diff`] look inside without any server.
 
 pub mod backup;
 pub mod collection;
+pub mod diff;
 pub mod error;
 pub mod failpoint;
 #[cfg(feature = "fuzzing")]
@@ -14,6 +15,8 @@ pub mod names;
 pub mod postgres;
 pub mod progress;
 pub mod restore;
+pub mod rows;
+mod segments;
 pub mod store;
 pub mod verify;
 

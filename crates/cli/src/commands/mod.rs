@@ -2,8 +2,10 @@
 
 mod backup;
 mod backups;
+mod diff;
 mod rekey;
 mod restore;
+mod rows;
 mod show;
 mod verify;
 
@@ -18,6 +20,8 @@ pub(crate) enum Command {
     Backup(backup::BackupArgs),
     Backups(backups::BackupsArgs),
     Show(show::ShowArgs),
+    Rows(rows::RowsArgs),
+    Diff(diff::DiffArgs),
     Restore(restore::RestoreArgs),
     Verify(verify::VerifyArgs),
     Rekey(rekey::RekeyArgs),
@@ -30,6 +34,8 @@ pub(crate) async fn run(cli: Cli) -> Result<String> {
         Command::Backup(args) => args.run(json).await,
         Command::Backups(args) => args.run(json).await,
         Command::Show(args) => args.run(json).await,
+        Command::Rows(args) => args.run(json).await,
+        Command::Diff(args) => args.run(json).await,
         Command::Restore(args) => args.run(json).await,
         Command::Verify(args) => args.run(json).await,
         Command::Rekey(args) => args.run(json).await,

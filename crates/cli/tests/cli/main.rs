@@ -8,11 +8,13 @@ mod consistency;
 #[cfg(feature = "failpoints")]
 mod crashes;
 mod damage;
+mod diff;
 mod drills;
 mod event_triggers;
 mod faults;
 mod fidelity;
 mod listing;
+mod rows;
 mod same_names;
 mod state;
 mod stopping;

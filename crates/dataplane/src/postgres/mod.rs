@@ -3,7 +3,9 @@
 pub(crate) mod archive;
 pub mod catalog;
 pub mod connect;
+pub(crate) mod copy_text;
 pub(crate) mod dump;
+pub(crate) mod encoding;
 pub mod server;
 pub(crate) mod sql;
 pub(crate) mod throwaway;

@@ -190,6 +190,23 @@ pub(crate) fn read_definitions(entries: &[crate::postgres::archive::Entry]) {
     reuse::Deciding::of(&definitions, &selection);
 }
 
+/// The relation of this name.
+pub(crate) fn relation<'a>(
+    entries: &'a [crate::postgres::archive::Entry],
+    schema: &str,
+    name: &str,
+) -> Option<&'a crate::postgres::archive::Entry> {
+    selection::Definitions::new(entries).relation(schema, name)
+}
+
+/// The names of a table's partitions, of all levels, in the archive's order.
+pub(crate) fn partitions(
+    entries: &[crate::postgres::archive::Entry],
+    table: &crate::postgres::archive::Entry,
+) -> Vec<(String, String)> {
+    selection::Definitions::new(entries).partitions(table)
+}
+
 /// Refuses options that contradict each other.
 fn check(options: &RestoreOptions) -> Result<()> {
     let usage = |message: &str| Err(Error::new(Kind::Usage, message));

@@ -91,15 +91,15 @@ impl<'a> Definitions<'a> {
         selection
     }
 
-    /// Partitioned tables and their partitions.
-    fn partitions(&self) -> impl Iterator<Item = (i32, i32)> {
+    /// Partitioned tables, and what is attached to them.
+    fn attachments(&self) -> impl Iterator<Item = (i32, i32)> {
         let attached = self.entries.iter().filter(|entry| entry.kind == "TABLE ATTACH");
         attached.filter_map(|attach| self.attached(attach))
     }
 
     fn add_partitions(&self, selection: &mut Selection) {
         let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
-        for (parent, child) in self.partitions() {
+        for (parent, child) in self.attachments() {
             children.entry(parent).or_default().push(child);
         }
         let mut open: Vec<i32> = selection.relations.iter().copied().collect();
@@ -110,6 +110,15 @@ impl<'a> Definitions<'a> {
                 }
             }
         }
+    }
+
+    /// The names of a table's partitions, of all levels.
+    pub(super) fn partitions(&self, table: &Entry) -> Vec<Name> {
+        let mut selection = Selection { relations: [table.id].into(), ..Default::default() };
+        self.add_partitions(&mut selection);
+        selection.relations.remove(&table.id);
+        let found = selection.relations.iter().filter_map(|id| self.get(*id));
+        found.map(name_of).collect()
     }
 
     /// Parent and child of `ALTER TABLE ONLY parent ATTACH PARTITION child ...`.
@@ -162,7 +171,7 @@ impl<'a> Definitions<'a> {
 
     fn add_needs(&self, selection: &mut Selection) {
         // Without the table that it is a partition of, a table is one of its own.
-        let partitions: HashSet<(i32, i32)> = self.partitions().collect();
+        let partitions: HashSet<(i32, i32)> = self.attachments().collect();
         let mut open: Vec<i32> = selection.relations.union(&selection.parts).copied().collect();
         while let Some(id) = open.pop() {
             let Some(entry) = self.get(id) else { continue };
