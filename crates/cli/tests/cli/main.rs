@@ -10,6 +10,8 @@ mod crashes;
 mod damage;
 mod faults;
 mod fidelity;
+#[cfg(feature = "failpoints")]
+mod incremental;
 mod listing;
 mod state;
 mod stopping;

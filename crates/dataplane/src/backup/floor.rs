@@ -23,8 +23,8 @@ use std::time::{Duration, Instant};
 
 use strongroom_format::contents::Sample;
 
-use crate::Result;
 use crate::postgres::connect::Client;
+use crate::{Result, failpoint};
 
 /// How long older transactions are waited for.
 const PATIENCE: Duration = Duration::from_millis(1000);
@@ -66,7 +66,9 @@ async fn checkpoint(client: &Client) -> Option<Sample> {
 
 async fn wait_for_older(client: &Client, xid: u64) -> Result<()> {
     let begun = Instant::now();
-    while begun.elapsed() < PATIENCE {
+    let patience = failpoint::number("backup.floor-patience");
+    let patience = patience.map_or(PATIENCE, Duration::from_millis);
+    while begun.elapsed() < patience {
         let oldest = client.scalar("SELECT pg_snapshot_xmin(pg_current_snapshot())").await?;
         if oldest.and_then(|oldest| oldest.parse::<u64>().ok()).is_none_or(|oldest| oldest >= xid) {
             break;

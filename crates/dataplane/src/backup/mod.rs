@@ -417,6 +417,8 @@ impl DatabaseJob<'_> {
             () = self.cancel.cancelled() => return Err(stopped()),
         };
         failpoint::pass("backup.after-read-point")?;
+        let seen = format!("{}\t{}", self.row.name, point.snapshot);
+        failpoint::show("backup.show-read-point", &seen).await;
         // Rows and definitions are read side by side; when one fails, the other need not go on.
         let stop = self.cancel.child_token();
         let defined = CancellationToken::new();
