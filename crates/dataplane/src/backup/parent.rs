@@ -20,6 +20,7 @@ use strongroom_format::layout::Folder;
 use strongroom_format::manifest::{Manifest, Source, Targets};
 use strongroom_format::segment::SegmentList;
 
+use super::floor::position;
 use crate::collection::{self, Backup, Entry};
 use crate::postgres::catalog::SourceTable;
 use crate::store::Store;
@@ -33,11 +34,13 @@ pub(super) struct Parent {
     pub(super) backup: Backup,
 }
 
-/// Finds the backup to build on. An error says why a full one is needed.
+/// Finds the backup to build on; `present` is where the server's log ends. An error says why a full
+/// one is needed.
 pub(super) async fn find(
     store: &Store,
     source: &Source,
     targets: &Targets,
+    present: u64,
     secret: Option<&Secret>,
 ) -> Result<std::result::Result<Parent, String>> {
     if source.system_identifier.is_empty() {
@@ -97,6 +100,14 @@ pub(super) async fn find(
         }
         Err(error) => return Err(error),
     };
+    let read_points = backup.contents.databases.iter().map(|database| &database.read_point);
+    let newest_lsn = read_points.filter_map(|point| position(point.lsn.as_deref()?)).max();
+    if newest_lsn.unwrap_or(0) > present {
+        return Ok(Err(format!(
+            "the server's log ends before the position of backup {}: the server was set back",
+            newest.id
+        )));
+    }
     if let Some(lost) = lost_pack(store, &backup.contents.packs).await? {
         return Ok(Err(format!("object {lost} of backup {} is missing or cut short", newest.id)));
     }

@@ -72,6 +72,8 @@ struct World {
     refused: AtomicU64,
     /// Long transactions are begun: what they keep alive, VACUUM can not remove.
     slow: AtomicBool,
+    /// The tables that are changed just now, as bits: the others are to be kept.
+    hot: AtomicU64,
     stop: AtomicBool,
 }
 
@@ -93,6 +95,7 @@ impl World {
             done: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             slow: AtomicBool::new(false),
+            hot: AtomicU64::new(u64::MAX),
             stop: AtomicBool::new(false),
         })
     }
@@ -155,9 +158,19 @@ impl Writer {
         choices[self.random.below(choices.len() as u64) as usize]
     }
 
+    fn table(&mut self) -> &'static str {
+        let hot = self.world.hot.load(Ordering::Relaxed);
+        let mut at = self.random.below(TABLES.len() as u64);
+        // Seldom another one after all.
+        while hot & 1 << at == 0 && self.random.below(40) > 0 {
+            at = self.random.below(TABLES.len() as u64);
+        }
+        TABLES[at as usize]
+    }
+
     /// A statement that changes some rows, mostly neighbours.
     fn change(&mut self) -> String {
-        let table = self.pick(TABLES);
+        let table = self.table();
         let (at, few) = (self.random.below(1000), 1 + self.random.below(12));
         let some = format!("ctid = ANY (ARRAY(SELECT ctid FROM {table} OFFSET {at} LIMIT {few}))");
         let number = self.random.below(1_000_000);
@@ -233,7 +246,7 @@ impl Writer {
 
     /// A statement that changes definitions or files.
     async fn definition(&mut self, client: &Client) -> Result<(), tokio_postgres::Error> {
-        let table = self.pick(TABLES);
+        let table = self.table();
         let number = self.random.below(1_000_000);
         let script = match self.random.below(26) {
             0 => format!("TRUNCATE {table}"),
@@ -424,7 +437,10 @@ impl Rounds<'_> {
     /// Takes a backup beside the writers, and compares it with what it saw.
     fn round(&mut self, number: u64, runtime: &Runtime) {
         let cluster = &self.world.cluster;
-        self.world.slow.store(number % 4 != 3, Ordering::Relaxed);
+        self.world.slow.store(number % 4 < 2, Ordering::Relaxed);
+        let one = |random: &mut Random| 1 << random.below(TABLES.len() as u64);
+        let hot = one(&mut self.random) | one(&mut self.random);
+        self.world.hot.store(hot, Ordering::Relaxed);
         std::thread::sleep(Duration::from_millis(30 + self.random.below(250)));
         match self.random.below(16) {
             0 => {
