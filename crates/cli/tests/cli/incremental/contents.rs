@@ -219,6 +219,11 @@ impl Watched {
         fs::remove_file(&self.shown).unwrap();
     }
 
+    /// Waits for its end.
+    pub(crate) fn wait(self) -> Output {
+        self.run.wait()
+    }
+
     /// Lets it run to its end, and reads at each read point what it sees. None for a database that
     /// could not be read through the last of its snapshots.
     pub(crate) fn finish(
