@@ -498,7 +498,7 @@ impl DatabaseJob<'_> {
         let Rest { sequences, extensions, filled_views, large_objects, detector } = rest;
         drop(copied.locks);
         floor::make_durable(&point.present, point.stored.lsn.as_deref()).await?;
-        read_point::names_held(&point.present, &copied.tables).await?;
+        point.names_held(&copied.tables).await?;
         let database = Database {
             name: self.row.name.clone(),
             oid: self.row.oid,

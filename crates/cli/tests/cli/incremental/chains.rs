@@ -152,7 +152,10 @@ fn a_chain_keeps_its_key() {
     assert_ne!(refused.code, Some(0), "{refused:?}");
     let (kind, message, hint) = told(&refused);
     assert_eq!(kind, "key", "{message}");
-    assert!(message.contains("no key was given") && hint.contains("--key-file"), "{message} {hint}");
+    assert!(
+        message.contains("no key was given") && hint.contains("--key-file"),
+        "{message} {hint}"
+    );
     chain.full_because(&["--key-file", &other], "key");
     let taken = chain.backup(&["--key-file", &other]).expect_ok().json();
     assert_eq!(taken["type"], "incremental", "{taken}");
@@ -340,4 +343,29 @@ fn a_database_that_is_read_again_spoils_no_pack_of_those_before_it() {
     assert_eq!(seen, ["a_first", "d", "d", "postgres"]);
     assert!(output.json()["notes"].to_string().contains("taking a new read point"), "{output:?}");
     chain.assert_holds_the_present();
+}
+
+#[test]
+fn a_label_that_is_renamed_while_rows_are_read_is_not_half_there() {
+    let chain = Chain::alone("version-digest", ROWS);
+    chain.sql(
+        "CREATE TYPE mood AS ENUM ('sad', 'glad');
+         CREATE TABLE moods AS SELECT 'sad'::mood AS m FROM generate_series(1, 100)",
+    );
+    let url = chain.cluster.url("postgres");
+    let args = ["backup", "--from", &url, "--into", &chain.place(), "--database", "d", "--json"];
+    let run = strongroom(&args).programs_of(&chain.cluster);
+    let mut watched = super::contents::Watched::start(run, SMALL_SEGMENTS);
+    watched.read_point();
+    chain.sql("ALTER TYPE mood RENAME VALUE 'sad' TO 'blue'");
+    watched.go_on();
+    watched.read_point();
+    watched.go_on();
+    let output = watched.wait();
+    assert!(output.json()["notes"].to_string().contains("label 'sad'"), "{output:?}");
+    let place = chain.place();
+    let args = ["restore", "database", "d", "--restore-to", "copy", "--from", "latest"];
+    let args = [&args[..], &["--in", &place, "--to", &url]].concat();
+    strongroom(&args).programs_of(&chain.cluster).expect_ok();
+    assert_same_contents(&chain.cluster.tables_hash("d"), &chain.cluster.tables_hash("copy"));
 }

@@ -89,8 +89,9 @@ impl Stored {
         let mut rows = Vec::new();
         for segment in SegmentList::decode(&raw).unwrap().segments {
             let path = &self.contents.packs[segment.pack as usize].path;
-            let pack =
-                packs.entry(segment.pack).or_insert_with(|| fs::read(self.root.join(path)).unwrap());
+            let pack = packs
+                .entry(segment.pack)
+                .or_insert_with(|| fs::read(self.root.join(path)).unwrap());
             let from = segment.offset as usize;
             let stored = &pack[from..from + segment.piece.stored_bytes as usize];
             let place = place(path, segment.offset);
@@ -138,10 +139,7 @@ pub(crate) async fn connect(url: &str) -> Result<Client, tokio_postgres::Error> 
 }
 
 /// All rows of a database; through a snapshot, if one is named.
-pub(crate) async fn seen(
-    url: &str,
-    snapshot: Option<&str>,
-) -> Result<Rows, tokio_postgres::Error> {
+pub(crate) async fn seen(url: &str, snapshot: Option<&str>) -> Result<Rows, tokio_postgres::Error> {
     let client = connect(url).await?;
     client.batch_execute(SESSION).await?;
     client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ").await?;

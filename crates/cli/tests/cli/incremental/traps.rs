@@ -42,7 +42,9 @@ fn where_nothing_has_changed_nothing_is_added() {
             assert!(stored.added().values().all(|added| *added == 0), "{:?}", stored.added());
             let (_, added) = stored.stored_and_added();
             assert_eq!(added, 0, "{detector}");
-            assert!(stored.contents.packs.iter().all(|pack| !pack.path.starts_with("incrementals/")));
+            assert!(
+                stored.contents.packs.iter().all(|pack| !pack.path.starts_with("incrementals/"))
+            );
         }
     }
 }
@@ -67,7 +69,8 @@ fn one_changed_row_adds_one_segment() {
 fn a_table_that_is_cut_short_and_grows_again_is_not_what_it_was() {
     let cut = "DELETE FROM t WHERE ctid >= '(9,0)'; VACUUM t;
                SELECT 1 / (pg_relation_size('t') <= 9 * 8192)::int";
-    let grow = "INSERT INTO t SELECT n, 7, repeat(md5(n::text), 4) FROM generate_series(5000, 6000) n";
+    let grow =
+        "INSERT INTO t SELECT n, 7, repeat(md5(n::text), 4) FROM generate_series(5000, 6000) n";
     let both = format!("{cut}; {grow}");
     let grow_less = grow.replace("6000", "5100");
     let both_less = format!("{cut}; {grow_less}");
@@ -128,7 +131,11 @@ fn values_that_are_names_of_objects_are_read_each_time() {
         "CREATE DOMAIN what AS regclass;
          CREATE TABLE names AS SELECT n, 't'::regclass AS name, '{t}'::regclass[] AS list,
                                       't'::what AS inside FROM generate_series(1, 300) n;",
-        &["ALTER TABLE t RENAME TO u", "CREATE SCHEMA s; ALTER TABLE u SET SCHEMA s", "DROP TABLE s.u"],
+        &[
+            "ALTER TABLE t RENAME TO u",
+            "CREATE SCHEMA s; ALTER TABLE u SET SCHEMA s",
+            "DROP TABLE s.u",
+        ],
     );
 }
 
@@ -244,7 +251,8 @@ struct Open(std::process::Child);
 impl Open {
     fn begin(chain: &Chain, sql: &str) -> Self {
         let mut psql = chain.cluster.client("psql", &chain.database);
-        let mut psql = psql.args(["-qAtX", "-v", "ON_ERROR_STOP=1"]).stdin(Stdio::piped()).spawn().unwrap();
+        let mut psql =
+            psql.args(["-qAtX", "-v", "ON_ERROR_STOP=1"]).stdin(Stdio::piped()).spawn().unwrap();
         let script = format!("BEGIN; SET application_name = 'open'; {sql};\n");
         psql.stdin.as_mut().unwrap().write_all(script.as_bytes()).unwrap();
         let waits = "SELECT count(*) FROM pg_stat_activity
@@ -288,7 +296,10 @@ fn what_a_transaction_wrote_before_the_parent_and_committed_after_it_is_there() 
 fn without_the_floor_it_would_be_missed() {
     for detector in ["wal-summary", "page-lsn"] {
         let differences = beside_an_open_transaction(detector, "incremental.naive-floor=return");
-        assert!(differences.iter().any(|it| it.starts_with("public.t")), "{detector}: {differences:?}");
+        assert!(
+            differences.iter().any(|it| it.starts_with("public.t")),
+            "{detector}: {differences:?}"
+        );
     }
 }
 
@@ -342,7 +353,8 @@ fn pages_of_zeros_where_rows_were_are_no_rows() {
         chain.sql("DELETE FROM t WHERE ctid >= '(9,0)'; VACUUM t; CHECKPOINT");
         chain.cluster.stop();
         // As a server leaves them that dies while it makes room.
-        let mut file = fs::File::options().write(true).open(chain.cluster.data_dir().join(file)).unwrap();
+        let mut file =
+            fs::File::options().write(true).open(chain.cluster.data_dir().join(file)).unwrap();
         file.seek(SeekFrom::End(0)).unwrap();
         file.write_all(&vec![0; (pages as usize + 8 - 9) * 8192]).unwrap();
         chain.cluster.restart();
