@@ -4,6 +4,11 @@
 //! that can be trusted, a full backup is taken, and says why: an incremental on top of something
 //! damaged would be one more backup that can not be restored.
 //!
+//! The same cluster is not always the same history. Where the timeline is another one, or the log ends
+//! before the parent's position (the server was set back to an older copy of its disk), positions and
+//! transaction ids have been given out twice, and compare nothing. A server that was set back and has
+//! gone past the parent's position since can not be told from one that was not.
+//!
 //! A table's segments are only compared, and those unchanged taken over by reference, where nothing
 //! but rows can have changed since. Everything else is copied whole: a table that is new or was
 //! rewritten (its file has another number), one whose shape is not the parent's or not known (types,

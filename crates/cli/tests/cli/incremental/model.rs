@@ -258,7 +258,7 @@ impl Writer {
             1 => format!(
                 "BEGIN; TRUNCATE {table}; INSERT INTO {table} (v, note)
                  SELECT n % 9, repeat(md5(n::text), 5) FROM generate_series(1, 500) n; {}",
-                if number % 3 == 0 { "ROLLBACK" } else { "COMMIT" }
+                if number.is_multiple_of(3) { "ROLLBACK" } else { "COMMIT" }
             ),
             2..5 => format!("VACUUM {table}"),
             5 => format!("VACUUM (FREEZE) {table}"),
@@ -303,7 +303,7 @@ impl Writer {
                 let old: String = client.query_one(labels, &[]).await?.get(0);
                 format!("ALTER TYPE mood RENAME VALUE '{old}' TO 'm{number}'")
             }
-            19 if number % 4 == 0 => format!("ALTER TYPE mood ADD VALUE 'm{number}'"),
+            19 if number.is_multiple_of(4) => format!("ALTER TYPE mood ADD VALUE 'm{number}'"),
             19 => "UPDATE typed SET m = (enum_range(m))[1 + v % 3] WHERE id % 5 = 0".to_owned(),
             20 => {
                 let number = number % 4;
@@ -362,7 +362,7 @@ impl Writer {
             6 => format!(
                 "BEGIN; SELECT lo_truncate(lo_open(oid, 131072), {}) FROM {there} o; {}",
                 number % 3000,
-                if number % 5 == 0 { "ROLLBACK" } else { "COMMIT" }
+                if number.is_multiple_of(5) { "ROLLBACK" } else { "COMMIT" }
             ),
             7 => format!("SELECT lo_put(oid, {}, '\\xff') FROM {there} o", 4000 + number % 9000),
             _ => self.pick(&["VACUUM pg_largeobject", "VACUUM FULL pg_largeobject"]).to_owned(),
@@ -580,6 +580,17 @@ fn play(detector: &'static str, rounds: u64, failpoints: &'static str, look: boo
         count(&world.refused)
     );
     all.tally
+}
+
+/// Whether the model finds what it is to find: without the floor, rows are missed sooner or later. That
+/// they are missed at once where one looks for it is shown by the traps; this takes some minutes.
+#[test]
+#[ignore = "takes minutes; for those who change the model"]
+fn without_the_floor_the_model_finds_misses() {
+    for detector in ["page-lsn", "wal-summary"] {
+        let tally = play(detector, 200, "incremental.naive-floor=return", true);
+        assert!(!tally.misses.is_empty(), "{detector}");
+    }
 }
 
 fn assert_misses_nothing(detector: &'static str) {

@@ -23,8 +23,6 @@ fn after_each(database: &str, sql: &str, steps: &[&str]) {
             println!("{detector}: {step}");
             chain.incremental();
         }
-        // The last ones again, as nothing has changed since.
-        chain.incremental();
     }
 }
 
@@ -74,11 +72,7 @@ fn a_table_that_is_cut_short_and_grows_again_is_not_what_it_was() {
     let both = format!("{cut}; {grow}");
     let grow_less = grow.replace("6000", "5100");
     let both_less = format!("{cut}; {grow_less}");
-    after_each(
-        "cut_short",
-        "",
-        &[cut, grow, &both, &both_less, "DELETE FROM t; VACUUM t", &grow_less, &both],
-    );
+    after_each("cut_short", "", &[cut, &both, &both_less, "DELETE FROM t; VACUUM t", grow]);
 }
 
 #[test]
@@ -90,10 +84,8 @@ fn rewritten_tables_are_read_anew() {
             "DELETE FROM t WHERE id % 3 = 0; VACUUM FULL t",
             "CLUSTER t USING i",
             "TRUNCATE t",
-            "INSERT INTO t SELECT n, 1, 'again' FROM generate_series(1, 1000) n",
             "BEGIN; TRUNCATE t; INSERT INTO t SELECT n, 2, 'other' FROM generate_series(1, 1000) n; COMMIT",
-            "BEGIN; TRUNCATE t; ROLLBACK",
-            "ALTER TABLE t ALTER v TYPE text USING 'v' || v",
+            "BEGIN; TRUNCATE t; ROLLBACK; ALTER TABLE t ALTER v TYPE text USING 'v' || v",
         ],
     );
 }
@@ -109,17 +101,13 @@ fn renamed_labels_columns_and_attributes_change_the_text_of_old_rows() {
          CREATE TABLE inside AS SELECT n, (n, 'sad')::pair AS p, '{sad,glad}'::moods AS ms
              FROM generate_series(1, 300) n;",
         &[
-            "ALTER TYPE mood RENAME VALUE 'sad' TO 'blue'",
-            "ALTER TYPE mood ADD VALUE 'blank' BEFORE 'glad'",
-            "ALTER TYPE pair ADD ATTRIBUTE y int",
-            "ALTER TYPE pair DROP ATTRIBUTE x",
-            "ALTER TABLE t RENAME v TO w",
-            "ALTER TABLE t DROP w; ALTER TABLE t ADD w int",
-            "ALTER TABLE t RENAME TO u",
-            "ALTER TABLE u ADD fast int DEFAULT 5",
-            "ALTER TABLE u ALTER fast SET DEFAULT 6",
+            // Each step changes every table in one way.
+            "ALTER TYPE mood RENAME VALUE 'sad' TO 'blue'; ALTER TABLE t RENAME v TO w",
+            "ALTER TYPE pair ADD ATTRIBUTE y int; ALTER TABLE t DROP w; ALTER TABLE t ADD w int",
+            "ALTER TYPE mood ADD VALUE 'blank' BEFORE 'glad'; ALTER TABLE t RENAME TO u",
+            "ALTER TYPE pair DROP ATTRIBUTE x; ALTER TABLE u ADD fast int DEFAULT 5",
+            "ALTER TABLE u ALTER fast SET DEFAULT 6; ALTER TABLE u ALTER note TYPE varchar",
             "ALTER TABLE u DROP fast; ALTER TABLE u ADD fast int DEFAULT 7",
-            "ALTER TABLE u ALTER note TYPE varchar",
         ],
     );
 }
@@ -163,12 +151,10 @@ fn values_out_of_line_and_large_objects_are_followed() {
          SELECT lo_from_bytea(n, decode(repeat(md5(n::text), 100), 'hex'))
              FROM generate_series(50000, 50500) n;",
         &[
-            "UPDATE wide SET body = body || 'x' WHERE id = 7",
-            "SELECT lo_put(50100, 100, 'changed')",
+            "UPDATE wide SET body = body || 'x' WHERE id = 7; SELECT lo_put(50100, 100, 'changed')",
             "BEGIN; SELECT lo_truncate(lo_open(50200, 131072), 10); COMMIT",
             "SELECT lo_unlink(50000), lo_from_bytea(49999, 'before'), lo_from_bytea(60000, 'behind')",
-            "SELECT lo_create(50000)",
-            "VACUUM FULL pg_largeobject",
+            "SELECT lo_create(50000); VACUUM FULL pg_largeobject",
             "SELECT lo_unlink(oid) FROM pg_largeobject_metadata",
         ],
     );
@@ -185,12 +171,8 @@ fn partitions_and_children_come_and_go() {
         &[
             "UPDATE p SET v = 2 WHERE id = 7",
             "ALTER TABLE p DETACH PARTITION p_1; CREATE TABLE p_n PARTITION OF p FOR VALUES IN (1)",
-            "INSERT INTO p VALUES (1, 1); ALTER TABLE t INHERIT still",
-        ]
-        .map(|step| step.replace("; ALTER TABLE t INHERIT still", ""))
-        .iter()
-        .map(String::as_str)
-        .collect::<Vec<_>>(),
+            "INSERT INTO p VALUES (1, 1)",
+        ],
     );
 }
 
@@ -329,7 +311,7 @@ fn a_crash_undoes_nothing_that_a_backup_holds() {
         let builder = super::builder(detector).setting("wal_writer_delay = 1500ms");
         let chain = Chain::on(builder.start().into(), detector, "d", ROWS);
         chain.full();
-        for number in 1..3 {
+        for number in 1..=2 {
             // Committed in memory, and in the backup; the space is used by others after the crash.
             chain.sql(&format!("UPDATE t SET v = {number} WHERE id < 50; SELECT txid_current()"));
             chain.incremental_of_whatever();
