@@ -4,6 +4,11 @@
 //! all of them. Built with the `failpoints` feature, `FAILPOINTS=name=return(kill)` kills the
 //! process there as `kill -9` would, and `name=return(fail)` makes the step fail. Without the
 //! feature nothing of this is in the program.
+//!
+//! Some others change what is done: `incremental.naive-floor=return` makes a known mistake,
+//! `backup.segment-bytes=return(32768)` cuts small tables into many segments,
+//! `backup.floor-patience=return(50)` waits so many milliseconds for older transactions, and
+//! `backup.show-read-point=return(file)` shows a test the snapshot, and holds it until it was seen.
 
 /// Every failpoint of a backup, in the order in which it passes them.
 pub const BACKUP: &[&str] = &[
@@ -87,6 +92,44 @@ pub(crate) fn wants(name: &str) -> bool {
     fail::fail_point!(name, |_| true);
     false
 }
+
+/// A number that a test wants in place of the one that is built in.
+#[cfg(feature = "failpoints")]
+pub(crate) fn number(name: &str) -> Option<u64> {
+    argument(name)?.parse().ok()
+}
+
+/// Shows a test something, and waits until it has seen enough: `text` is written to the file that the
+/// test named, and the test removes it.
+#[cfg(feature = "failpoints")]
+pub(crate) async fn show(name: &str, text: &str) {
+    let Some(path) = argument(name) else {
+        return;
+    };
+    let path = std::path::Path::new(&path);
+    let unfinished = path.with_extension("unfinished");
+    // A test that is gone waits for nothing.
+    let shown = std::fs::write(&unfinished, text).and_then(|()| std::fs::rename(&unfinished, path));
+    while shown.is_ok() && path.exists() {
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    }
+}
+
+#[cfg(feature = "failpoints")]
+fn argument(name: &str) -> Option<String> {
+    fail::fail_point!(name, |argument| argument);
+    None
+}
+
+/// None, in a build without failpoints.
+#[cfg(not(feature = "failpoints"))]
+pub(crate) fn number(_name: &str) -> Option<u64> {
+    None
+}
+
+/// Nothing, in a build without failpoints.
+#[cfg(not(feature = "failpoints"))]
+pub(crate) async fn show(_name: &str, _text: &str) {}
 
 /// Never, in a build without failpoints.
 #[cfg(not(feature = "failpoints"))]

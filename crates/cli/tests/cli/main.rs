@@ -13,6 +13,8 @@ mod drills;
 mod event_triggers;
 mod faults;
 mod fidelity;
+#[cfg(feature = "failpoints")]
+mod incremental;
 mod listing;
 mod rows;
 mod same_names;

@@ -15,6 +15,7 @@ use strongroom_format::piece::{self, PieceInfo, PieceWriter};
 use strongroom_format::segment::{SegmentList, place};
 
 use super::DatabaseJob;
+use crate::error::bail;
 use crate::postgres::archive::Archive;
 use crate::store::Store;
 use crate::{Error, Result, failpoint};
@@ -75,6 +76,10 @@ impl Commit<'_> {
         mut lists: Vec<Vec<Option<SegmentList>>>,
     ) -> Result<Manifest> {
         drop_dead_packs(&mut contents, &mut lists);
+        // Nothing is named that was not made durable, whatever went wrong on the way.
+        if let Some(pack) = contents.packs.iter().find(|pack| pack.stored_bytes == 0) {
+            bail!(Failed, "object {} was not finished; back up again", pack.path);
+        }
         let lists = self.encode_lists(&mut contents, lists)?;
         let segment_lists_bytes = lists.len() as u64;
         failpoint::pass("backup.before-segment-lists")?;

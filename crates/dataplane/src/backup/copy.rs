@@ -74,6 +74,11 @@ impl Worker {
     pub(super) async fn finish(&mut self) -> Result<()> {
         self.pack.finish().await
     }
+
+    /// Gives up its pack: the backup has failed.
+    pub(super) async fn abort(&mut self) {
+        self.pack.abort().await;
+    }
 }
 
 /// A database as it was read, with the segment lists that belong to its tables.
@@ -342,14 +347,12 @@ enum Compared {
 impl Worker {
     async fn work(&mut self, wire: &mut Wire, share: Share, shop: &Shop) -> Result<Vec<Found>> {
         let stop = shop.cancel.clone();
-        let worked = tokio::select! {
+        // An error leaves the pack open: earlier databases' segments may lie in it, and this one may
+        // be read again.
+        tokio::select! {
             worked = self.copy_all(wire, share, shop) => worked,
             () = stop.cancelled() => Err(Error::new(Kind::Cancelled, "the backup was stopped")),
-        };
-        if worked.is_err() {
-            self.pack.abort().await;
         }
-        worked
     }
 
     async fn copy_all(&mut self, wire: &mut Wire, share: Share, shop: &Shop) -> Result<Vec<Found>> {
@@ -386,7 +389,14 @@ impl Worker {
             let Some(task) = asked.pop_front() else {
                 return Ok(());
             };
-            let reading = |error: Error| error.context(format!("reading {}", subject(task, shop)));
+            let reading = |error: Error| match (error.kind(), task) {
+                // Its lock does not keep a table's schema from being renamed.
+                (Kind::NotFound, Task::Copy(_) | Task::Digest(_) | Task::Look { .. }) => {
+                    let what = subject(task, shop);
+                    Error::new(Kind::Busy, format!("the schema of {what} was renamed"))
+                }
+                _ => error.context(format!("reading {}", subject(task, shop))),
+            };
             match task {
                 Task::Digest(range) => {
                     let text = wire.text_answer().await.map_err(reading)?;
@@ -491,7 +501,7 @@ fn query(task: Task, shop: &Shop) -> String {
                 // Nobody else looks.
                 _ => ("", ""),
             };
-            // A table that is not cut is one segment, however long it is.
+            // A table that is read in one piece is one segment, however long.
             let cut = cut(source, shop.version_num).unwrap_or(source.table.pages.max(1));
             let first = first_segment * cut;
             let pages = (segments.saturating_mul(cut)).min(source.table.pages - first);

@@ -17,23 +17,39 @@
 //!   Where they do not, an older sample serves: that of the server's last checkpoint, which keeps
 //!   its redo position and the next transaction id at that time, or the parent's own floor.
 //! - The ids have their epoch, so they do not wrap around.
+//! - A crash of the server takes away the end of the log that was not on disk yet. New changes then
+//!   get positions, and even transaction ids, that were used before; and what a snapshot saw of a
+//!   transaction that was committed asynchronously is undone without a trace. So a backup ends only
+//!   when the log up to its snapshot, and with it every sample, is on disk ([`make_durable`]).
 //! - A standby can not assign transaction ids: there is no floor, and positions are not used.
 
 use std::time::{Duration, Instant};
 
 use strongroom_format::contents::Sample;
 
-use crate::Result;
+use crate::error::bail;
 use crate::postgres::connect::Client;
+use crate::postgres::sql::literal;
+use crate::{Result, failpoint};
 
 /// How long older transactions are waited for.
 const PATIENCE: Duration = Duration::from_millis(1000);
+
+/// How long the server may take to write the end of its log to disk.
+const DURABLE_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A position in the write-ahead log, as a number.
 pub(super) fn position(lsn: &str) -> Option<u64> {
     let (high, low) = lsn.split_once('/')?;
     let high = u64::from(u32::from_str_radix(high, 16).ok()?);
     Some(high << 32 | u64::from(u32::from_str_radix(low, 16).ok()?))
+}
+
+/// Where the server's log ends, as far as it has replayed it if it is a standby.
+pub(super) async fn present(client: &Client) -> Result<u64> {
+    let sql = "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() \
+                           ELSE pg_current_wal_insert_lsn() END";
+    Ok(client.scalar(sql).await?.as_deref().and_then(position).unwrap_or(0))
 }
 
 /// The samples that this server can give now, after a moment's wait for older transactions.
@@ -66,10 +82,39 @@ async fn checkpoint(client: &Client) -> Option<Sample> {
 
 async fn wait_for_older(client: &Client, xid: u64) -> Result<()> {
     let begun = Instant::now();
-    while begun.elapsed() < PATIENCE {
+    let patience = failpoint::number("backup.floor-patience");
+    let patience = patience.map_or(PATIENCE, Duration::from_millis);
+    while begun.elapsed() < patience {
         let oldest = client.scalar("SELECT pg_snapshot_xmin(pg_current_snapshot())").await?;
         if oldest.and_then(|oldest| oldest.parse::<u64>().ok()).is_none_or(|oldest| oldest >= xid) {
             break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
+
+/// Waits until no crash can undo what a snapshot at `lsn` saw, or give its positions out again.
+pub(super) async fn make_durable(client: &Client, lsn: Option<&str>) -> Result<()> {
+    // What a standby shows came from another server's disk.
+    let Some(lsn) = lsn else {
+        return Ok(());
+    };
+    let sql = format!(
+        "SELECT CASE WHEN pg_is_in_recovery() THEN true \
+                     ELSE pg_current_wal_flush_lsn() >= {}::pg_lsn END",
+        literal(lsn)
+    );
+    let begun = Instant::now();
+    let mut asked = false;
+    while client.scalar(&sql).await?.as_deref() == Some("f") {
+        if begun.elapsed() > DURABLE_PATIENCE {
+            bail!(Failed, "the server did not write its log to disk up to {lsn}");
+        }
+        // The log's writer follows the last commit, within a fraction of a second.
+        if !asked {
+            client.scalar("SELECT pg_current_xact_id()").await?;
+            asked = true;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -86,7 +86,9 @@ pub async fn run(
     let mut parent = None;
     if options.incremental {
         let secret = options.secret.as_ref();
-        match parent::find(store, &cluster, secret).await? {
+        let (source, targets) = (&cluster.source, &cluster.targets);
+        let present = floor::present(&cluster.client).await?;
+        match parent::find(store, source, targets, present, secret).await? {
             Ok(found) => parent = Some(found),
             Err(reason) => {
                 progress.note(format!("a full backup is taken: {reason}"));
@@ -203,15 +205,21 @@ fn targets(options: &BackupOptions) -> (Targets, Option<Vec<String>>) {
 
 async fn source(client: &Client, version_num: u32) -> Result<Source> {
     let version = client.scalar("SHOW server_version").await?.unwrap_or_default();
-    // Some providers keep these functions for themselves; incrementals then rely on names alone.
-    // The control file tells a new timeline only after the first checkpoint on it.
+    // The control file learns of a promotion minutes later, by the next checkpoint; the names of log
+    // files tell it at once. Standbys have no present file.
+    let standby = client.scalar("SELECT pg_is_in_recovery()").await?.as_deref() == Some("t");
+    let timeline = match standby {
+        true => "SELECT timeline_id FROM pg_control_checkpoint()",
+        false => {
+            "SELECT ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int4"
+        }
+    };
+    // Some providers keep these functions for themselves; every backup is a full one then.
     let known = client
         .query_one(
-            "SELECT (SELECT system_identifier::text FROM pg_control_system()), \
-                    CASE WHEN pg_is_in_recovery() \
-                         THEN (SELECT timeline_id FROM pg_control_checkpoint()) \
-                         ELSE ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)) \
-                              ::bit(32)::int4 END",
+            &format!(
+                "SELECT (SELECT system_identifier::text FROM pg_control_system()), ({timeline})"
+            ),
             &[],
         )
         .await;
@@ -264,50 +272,19 @@ struct Taking<'a> {
 
 impl Taking<'_> {
     async fn take(&self, cluster: SourceCluster) -> Result<Manifest> {
-        let Taking { folder, options, store, progress, cancel, .. } = *self;
+        let Taking { folder, options, store, cancel, .. } = *self;
         let (key, key_id) = self.key().await?;
         let parent_packs =
             self.parent.as_ref().map(|parent| parent.backup.contents.packs.as_slice());
         let packs = Packs::after(parent_packs.unwrap_or_default());
         let mut workers = copy::Worker::crew(options, store, folder, &packs, key.as_ref())?;
-        let mut databases = Vec::new();
-        let mut detectors: Vec<&str> = Vec::new();
-        for (number, row) in cluster.databases.iter().enumerate() {
-            progress.step(format!("reading database {}", row.name));
-            let base = match &self.parent {
-                Some(parent) => parent.base(&row.name, row.oid).await?,
-                None => None,
-            };
-            let job = DatabaseJob {
-                folder,
-                number,
-                row,
-                cluster: &cluster,
-                base: base.as_ref(),
-                parent_packs: parent_packs.map_or(0, <[_]>::len) as u32,
-                options,
-                in_chain: options.incremental,
-                store,
-                key: key.as_ref(),
-                progress,
-                cancel,
-            };
-            let limit = options.read_point_limit;
-            let read = tokio::time::timeout(limit, job.read(&mut workers)).await;
-            let read = read.map_err(|_| {
-                let name = &row.name;
-                Error::new(
-                    Kind::Failed,
-                    format!("database \"{name}\" was not read within {} s", limit.as_secs()),
-                )
-                .hint("a read point held too long harms the source; raise --read-point-limit")
-            })??;
-            detectors.extend(read.detector.map(Detector::name));
-            databases.push(read);
+        let read = self.read(&cluster, &mut workers, key.as_ref()).await;
+        if read.is_err() {
+            for worker in &mut workers {
+                worker.abort().await;
+            }
         }
-        for worker in &mut workers {
-            worker.finish().await?;
-        }
+        let mut databases = read?;
         if cancel.is_cancelled() {
             return Err(stopped());
         }
@@ -322,6 +299,8 @@ impl Taking<'_> {
                 reason: format!("role \"{}\" may not read pg_authid", options.from.user),
             });
         }
+        let mut detectors: Vec<&str> =
+            databases.iter().filter_map(|read| read.detector).map(Detector::name).collect();
         let lists = copy::take_lists(&mut databases);
         let databases = databases.into_iter().map(|read| read.database).collect();
         let contents = Contents { version: FORMAT_VERSION, databases, roles, packs: packs.list() };
@@ -340,6 +319,54 @@ impl Taking<'_> {
             omissions,
         };
         commit.write(contents, lists).await
+    }
+
+    /// Reads all databases, one after the other, and finishes the packs.
+    async fn read(
+        &self,
+        cluster: &SourceCluster,
+        workers: &mut Vec<copy::Worker>,
+        key: Option<&DataKey>,
+    ) -> Result<Vec<copy::ReadDatabase>> {
+        let Taking { folder, options, store, progress, cancel, .. } = *self;
+        let parent_packs = self.parent.as_ref().map_or(0, |it| it.backup.contents.packs.len());
+        let mut databases = Vec::new();
+        for (number, row) in cluster.databases.iter().enumerate() {
+            progress.step(format!("reading database {}", row.name));
+            let base = match &self.parent {
+                Some(parent) => parent.base(&row.name, row.oid).await?,
+                None => None,
+            };
+            let job = DatabaseJob {
+                folder,
+                number,
+                row,
+                cluster,
+                base: base.as_ref(),
+                parent_packs: parent_packs as u32,
+                options,
+                in_chain: options.incremental,
+                store,
+                key,
+                progress,
+                cancel,
+            };
+            let limit = options.read_point_limit;
+            let read = tokio::time::timeout(limit, job.read(workers)).await;
+            let read = read.map_err(|_| {
+                let name = &row.name;
+                Error::new(
+                    Kind::Failed,
+                    format!("database \"{name}\" was not read within {} s", limit.as_secs()),
+                )
+                .hint("a read point held too long harms the source; raise --read-point-limit")
+            })??;
+            databases.push(read);
+        }
+        for worker in workers {
+            worker.finish().await?;
+        }
+        Ok(databases)
     }
 
     /// The key of the chain, or a new one; its envelope is stored.
@@ -421,6 +448,8 @@ impl DatabaseJob<'_> {
             () = self.cancel.cancelled() => return Err(stopped()),
         };
         failpoint::pass("backup.after-read-point")?;
+        let seen = format!("{}\t{}", self.row.name, point.snapshot);
+        failpoint::show("backup.show-read-point", &seen).await;
         // Rows and definitions are read side by side; when one fails, the other need not go on.
         let stop = self.cancel.child_token();
         let defined = CancellationToken::new();
@@ -468,7 +497,8 @@ impl DatabaseJob<'_> {
         let (copied, rest) = read;
         let Rest { sequences, extensions, filled_views, large_objects, detector } = rest;
         drop(copied.locks);
-        read_point::names_held(&point.present, &copied.tables).await?;
+        floor::make_durable(&point.present, point.stored.lsn.as_deref()).await?;
+        point.names_held(&copied.tables).await?;
         let database = Database {
             name: self.row.name.clone(),
             oid: self.row.oid,

@@ -4,9 +4,10 @@
 //! that can be trusted, a full backup is taken, and says why: an incremental on top of something
 //! damaged would be one more backup that can not be restored.
 //!
-//! A server that stands before the backup (an earlier copy of its disk was brought back) has another
-//! history from there on, in which the same log positions and transaction ids mean other changes.
-//! That is noticed only while it is still behind: whoever brings back a disk takes a full backup.
+//! The same cluster is not always the same history. Where the timeline is another one, or the log ends
+//! before the parent's position (the server was set back to an older copy of its disk), positions and
+//! transaction ids have been given out twice, and compare nothing. A server that was set back and has
+//! gone past the parent's position since can not be told from one that was not.
 //!
 //! A table's segments are only compared, and those unchanged taken over by reference, where nothing
 //! but rows can have changed since. Everything else is copied whole: a table that is new or was
@@ -21,14 +22,12 @@ use futures::{StreamExt, TryStreamExt};
 use strongroom_format::contents::{Database, Pack, Table, TableData};
 use strongroom_format::key::{DataKey, Secret};
 use strongroom_format::layout::Folder;
-use strongroom_format::manifest::{Manifest, Source};
+use strongroom_format::manifest::{Manifest, Source, Targets};
 use strongroom_format::segment::SegmentList;
 
-use super::SourceCluster;
 use super::floor::position;
 use crate::collection::{self, Backup, Entry};
 use crate::postgres::catalog::SourceTable;
-use crate::postgres::connect::Client;
 use crate::store::Store;
 use crate::{Kind, Result};
 
@@ -40,13 +39,15 @@ pub(super) struct Parent {
     pub(super) backup: Backup,
 }
 
-/// Finds the backup to build on. An error says why a full one is needed.
+/// Finds the backup to build on; `present` is where the server's log ends. An error says why a full
+/// one is needed.
 pub(super) async fn find(
     store: &Store,
-    cluster: &SourceCluster,
+    source: &Source,
+    targets: &Targets,
+    present: u64,
     secret: Option<&Secret>,
 ) -> Result<std::result::Result<Parent, String>> {
-    let SourceCluster { source, targets, .. } = cluster;
     if source.system_identifier.is_empty() {
         return Ok(Err("the server does not tell its system identifier".to_owned()));
     }
@@ -71,7 +72,7 @@ pub(super) async fn find(
                 return Ok(Err(format!("backup {} can not be used: {error}", folder.id)));
             }
             Some(Entry::Complete(manifest)) => {
-                match (manifest.targets == *targets, same_cluster(&manifest, source)) {
+                match (&manifest.targets == targets, same_cluster(&manifest, source)) {
                     (true, true) => break manifest,
                     (true, false) => other_cluster = true,
                     (false, _) => other_targets = true,
@@ -104,35 +105,18 @@ pub(super) async fn find(
         }
         Err(error) => return Err(error),
     };
+    let read_points = backup.contents.databases.iter().map(|database| &database.read_point);
+    let newest_lsn = read_points.filter_map(|point| position(point.lsn.as_deref()?)).max();
+    if newest_lsn.unwrap_or(0) > present {
+        return Ok(Err(format!(
+            "the server's log ends before the position of backup {}: the server was set back",
+            newest.id
+        )));
+    }
     if let Some(lost) = lost_pack(store, &backup.contents.packs).await? {
         return Ok(Err(format!("object {lost} of backup {} is missing or cut short", newest.id)));
     }
-    if is_behind(&cluster.client, &backup).await? {
-        return Ok(Err(format!("the server stands before backup {}", newest.id)));
-    }
     Ok(Ok(Parent { backup }))
-}
-
-/// Whether the server's log, or its transactions, have not come as far as the backup saw them. A
-/// standby may lag; what it shows is compared by digests only.
-async fn is_behind(client: &Client, backup: &Backup) -> Result<bool> {
-    let now = client
-        .query_opt(
-            "SELECT pg_current_wal_insert_lsn()::text, pg_current_snapshot()::text \
-             WHERE NOT pg_is_in_recovery()",
-            &[],
-        )
-        .await?;
-    let Some(now) = now else {
-        return Ok(false);
-    };
-    let next_xid = |snapshot: &str| snapshot.split(':').nth(1)?.parse::<u64>().ok();
-    let (lsn, xid) = (position(now.get(0)), next_xid(now.get(1)));
-    Ok(backup.contents.databases.iter().any(|database| {
-        let then = &database.read_point;
-        let seen = then.lsn.as_deref().and_then(position);
-        seen > lsn || next_xid(&then.snapshot) > xid
-    }))
 }
 
 fn same_cluster(manifest: &Manifest, source: &Source) -> bool {

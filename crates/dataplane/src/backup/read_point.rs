@@ -22,7 +22,7 @@
 //! Which tables a connection holds is not concluded from the names that it locked, but asked of
 //! the server (`pg_locks`): names may have moved to other tables in between. Schemas can be renamed
 //! under locked tables at any time, and rows are read by name; so names are compared once more
-//! after the last row.
+//! after the last row, and so are the labels of enums.
 //!
 //! Who locks what: a large table is read by all workers, so all lock it; a small one is locked by
 //! the one worker that reads it. A statement that arrives between two workers' locks waits for the
@@ -342,18 +342,28 @@ fn changed_error(changed: &[&SourceTable]) -> Error {
     )
 }
 
-/// Refuses when a table has another name than when it was read: a schema was renamed meanwhile, and
-/// the rows may be those of another table.
-pub(super) async fn names_held(present: &Client, tables: &[Table]) -> Result<()> {
-    let oids: Vec<u32> = tables.iter().map(|table| table.oid).collect();
-    let now = catalog::shapes(present, &oids).await?;
-    for seen in tables {
-        let name = qualified(&seen.schema, &seen.name);
-        if now.get(&seen.oid).is_some_and(|now| now.qualified != name) {
-            bail!(Busy, "the schema of table {name} was renamed while it was read");
+impl ReadPoint {
+    /// Refuses when a table has another name than when it was read: a schema was renamed meanwhile,
+    /// and the rows may be those of another table. So it does when an enum's label was renamed, which
+    /// takes no lock either: rows print labels as they are at present, the definitions have them as
+    /// the snapshot sees them, and a restore would refuse the ones in the others.
+    pub(super) async fn names_held(&self, tables: &[Table]) -> Result<()> {
+        let oids: Vec<u32> = tables.iter().map(|table| table.oid).collect();
+        let now = catalog::shapes(&self.present, &oids).await?;
+        for seen in tables {
+            let name = qualified(&seen.schema, &seen.name);
+            if now.get(&seen.oid).is_some_and(|now| now.qualified != name) {
+                bail!(Busy, "the schema of table {name} was renamed while it was read");
+            }
         }
+        let now = catalog::enum_labels(&self.present).await?;
+        for (oid, label) in catalog::enum_labels(&self.client).await? {
+            if now.get(&oid).is_some_and(|now| *now != label) {
+                bail!(Busy, "the label '{label}' of an enum was renamed while rows were read");
+            }
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 impl DatabaseJob<'_> {

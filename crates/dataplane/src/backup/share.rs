@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use crate::failpoint;
 use crate::postgres::catalog::SourceTable;
 
 /// Heap and out-of-line bytes that a segment should stand for.
@@ -134,7 +135,8 @@ pub(super) fn pages_per_segment(table: &SourceTable) -> u32 {
     }
     let pages = u64::from(table.table.pages.max(1));
     let per_page = (table.bytes() / pages).max(1);
-    let wanted = (SEGMENT_BYTES / per_page).max(1);
+    let segment_bytes = failpoint::number("backup.segment-bytes").unwrap_or(SEGMENT_BYTES);
+    let wanted = (segment_bytes / per_page).max(1);
     let least = pages.div_ceil(u64::from(MOST_SEGMENTS));
     u32::try_from(wanted.max(least)).unwrap_or(u32::MAX)
 }

@@ -367,6 +367,13 @@ pub(crate) async fn shapes(client: &Client, oids: &[u32]) -> Result<HashMap<u32,
     Ok(rows.iter().map(shape).collect())
 }
 
+/// The labels of all enums of the current database, by the numbers that they keep when they are
+/// renamed.
+pub(crate) async fn enum_labels(client: &Client) -> Result<HashMap<u32, String>> {
+    let rows = client.query("SELECT oid, enumlabel::text FROM pg_enum", &[]).await?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+}
+
 /// How many tables may be locked at once without taking the room of others: a quarter of what the
 /// server's lock table was made for.
 pub(crate) async fn room_for_locks(client: &Client) -> Result<usize> {

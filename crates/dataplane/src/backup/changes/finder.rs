@@ -65,11 +65,15 @@ impl Question<'_> {
             }
             match self.try_detector(detector, base).await? {
                 Ok(finder) => return Ok((finder, Some(detector), note)),
-                Err(reason) if self.wanted.is_some() => return Err(unavailable(detector, &reason)),
                 Err(reason) => {
                     note = Some(format!("changes are not found by {detector}: {reason}"))
                 }
             }
+        }
+        // What is in the way now is so for this parent: the next incremental finds its changes again.
+        if let (Some(wanted), Some(reason)) = (self.wanted, &note) {
+            let note = format!("everything is copied: {reason}");
+            return Ok((Finder::Everything { digests: false }, Some(wanted), Some(note)));
         }
         Ok((Finder::VersionDigest, Some(Detector::VersionDigest), note))
     }
@@ -96,6 +100,11 @@ impl Question<'_> {
                     .to_owned(),
             ));
         };
+        if self.database_is_newer(base).await? {
+            return Ok(Err(
+                "the database was made, renamed or altered since the parent backup".to_owned()
+            ));
+        }
         if detector == Detector::PageLsn {
             let schema = self.means.page_lsn.clone().unwrap_or_default();
             return Ok(Ok(Finder::PageLsn { schema, floor }));
@@ -119,6 +128,25 @@ impl Question<'_> {
         let (indices, files): (Vec<usize>, Vec<File>) = compared.into_iter().unzip();
         let touched = wal_summary::touched(self.present, self.timeline, &floor, to, &files).await?;
         Ok(touched.map(|touched| Finder::WalSummary(indices.into_iter().zip(touched).collect())))
+    }
+}
+
+impl Question<'_> {
+    /// Whether the database's own row in the catalog was written since the parent's floor. A database
+    /// that was dropped and made again, with the same object id, from a template has the template's
+    /// files, with positions from long ago.
+    async fn database_is_newer(&self, base: &Base) -> Result<bool> {
+        let Some(floor) = &base.database.read_point.floor else {
+            return Ok(false);
+        };
+        // Both ages are counted from the same next transaction id. An id from so long ago that its age
+        // is negative was frozen.
+        let sql = format!(
+            "SELECT age(xmin) BETWEEN 0 AND age('{}'::xid) FROM pg_database \
+             WHERE datname = current_database()",
+            floor.xid as u32
+        );
+        Ok(self.present.scalar(&sql).await?.as_deref() == Some("t"))
     }
 }
 

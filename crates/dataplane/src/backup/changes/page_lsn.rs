@@ -2,7 +2,8 @@
 //!
 //! A range is unchanged if all its pages were last changed before the floor. Pages that were never
 //! written (position zero) count as changed: a relation can have been cut short and extended again,
-//! so that an empty page now stands where the parent saw rows.
+//! so that an empty page now stands where the parent saw rows. So do pages that are gone: a table
+//! that is locked late can be cut short after its pages were counted.
 
 use crate::Result;
 use crate::postgres::connect::Client;
@@ -37,9 +38,15 @@ pub(in crate::backup) fn changed_segments(
         return format!("SELECT generate_series({from}, {to})");
     }
     format!(
-        "SELECT b / {per_segment} FROM generate_series({first}, {last}) AS b \
-         CROSS JOIN LATERAL (SELECT ({schema}.page_header({schema}.get_raw_page({table}, 'main', b))).lsn \
-                             OFFSET 0) AS page \
-         WHERE page.lsn >= {floor}::pg_lsn OR page.lsn = '0/0' GROUP BY 1"
+        "SELECT b / {per_segment} FROM \
+             (SELECT pg_relation_size({table}) / current_setting('block_size')::int8 AS pages \
+              OFFSET 0) AS now \
+         CROSS JOIN generate_series({first}, {last}) AS b \
+         CROSS JOIN LATERAL \
+             (SELECT CASE WHEN b < now.pages \
+                          THEN ({schema}.page_header({schema}.get_raw_page({table}, 'main', b))).lsn \
+                     END AS lsn OFFSET 0) AS page \
+         WHERE coalesce(page.lsn, '0/0') >= {floor}::pg_lsn OR coalesce(page.lsn, '0/0') = '0/0' \
+         GROUP BY 1"
     )
 }

@@ -5,6 +5,10 @@
 //! as changed. Summaries must cover everything from the floor to the read point, on one timeline and
 //! without a gap; what they do not cover nobody knows. The server closes a summary at a checkpoint,
 //! so we ask for one where we may, and wait for the summarizer otherwise.
+//!
+//! Where a whole database was copied file by file (it was made from another one, or moved to another
+//! tablespace), a summary says so by an entry for the relation number zero: no table of it can be
+//! compared then. A summary can be removed while we read; so the cover is looked at again afterwards.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
@@ -88,12 +92,13 @@ pub(in crate::backup) async fn touched(
     };
     let sql = format!(
         "SELECT f.at::int8, b.relblocknumber / f.per_segment, \
-                min(b.relblocknumber) FILTER (WHERE b.is_limit_block) \
+                min(b.relblocknumber) \
+                    FILTER (WHERE b.is_limit_block OR b.relfilenode = 0) \
          FROM pg_available_wal_summaries() s \
          CROSS JOIN LATERAL pg_wal_summary_contents(s.tli, s.start_lsn, s.end_lsn) b \
          JOIN unnest('{{{}}}'::oid[], '{{{}}}'::oid[], '{{{}}}'::int8[]) WITH ORDINALITY \
               AS f(tablespace, node, per_segment, at) \
-           ON f.tablespace = b.reltablespace AND f.node = b.relfilenode \
+           ON f.tablespace = b.reltablespace AND b.relfilenode IN (f.node, 0) \
          WHERE s.tli = {timeline} AND s.end_lsn > {floor}::pg_lsn AND s.start_lsn < {to}::pg_lsn \
            AND b.reldatabase = (SELECT oid FROM pg_database WHERE datname = current_database()) \
            AND b.relforknumber = 0 \
@@ -111,6 +116,9 @@ pub(in crate::backup) async fn touched(
         Err(error) if error.is_closed() => return Err(error.into()),
         Err(error) => return Ok(Err(format!("the summaries can not be read: {error}"))),
     };
+    if let Err(reason) = wait_until_covered(client, timeline, floor, to).await? {
+        return Ok(Err(reason));
+    }
     for row in rows {
         let at = usize::try_from(row.get::<_, i64>(0) - 1).unwrap_or(usize::MAX);
         let Some(touched) = found.get_mut(at) else { continue };
