@@ -23,11 +23,15 @@ pub const BACKUP: &[&str] = &[
 
 /// Every failpoint of a prune, in the order in which it passes them, if it has everything to do.
 pub const PRUNE: &[&str] = &[
+    "prune.after-survey",
     "prune.before-bury",
     "prune.after-bury",
     "prune.before-sweep",
     "prune.during-sweep",
     "prune.after-sweep",
+    "prune.before-listing",
+    "prune.between-listings",
+    "prune.after-listing",
     "prune.before-objects",
     "prune.during-objects",
     "prune.before-packs",

@@ -83,8 +83,8 @@ impl Commit<'_> {
         failpoint::pass("backup.before-contents")?;
         self.store.put(&object, stored).await?;
         let manifest = self.manifest(&contents, info, segment_lists_bytes);
-        failpoint::pass("backup.before-manifest")?;
         self.check(&contents).await?;
+        failpoint::pass("backup.before-manifest")?;
         // Put where there is none: a prune that took us for dead has put a tombstone there.
         let (object, encoded) = (ObjectKey::Manifest(self.folder), manifest.encode(self.key));
         if !self.store.create(&object, encoded.clone()).await? {

@@ -111,10 +111,15 @@ async fn sweep(store: &Store, deletion: &Deletion) -> Result<()> {
 /// one after the other: see [`super`].
 async fn busy_chains(store: &Store, settled: &BTreeSet<Folder>) -> Result<BTreeSet<BackupId>> {
     let mut busy = BTreeSet::new();
-    for _ in 0..2 {
+    failpoint::pass("prune.before-listing")?;
+    for listing in 0..2 {
         let folders = survey(store, false).await?.into_values().flat_map(|chain| chain.into_keys());
         busy.extend(folders.filter(|it| !settled.contains(it)).map(|folder| folder.full));
+        if listing == 0 {
+            failpoint::pass("prune.between-listings")?;
+        }
     }
+    failpoint::pass("prune.after-listing")?;
     Ok(busy)
 }
 

@@ -108,7 +108,7 @@ use strongroom_format::layout::ObjectKey;
 
 use crate::progress::Progress;
 use crate::store::Store;
-use crate::{CancellationToken, Result};
+use crate::{CancellationToken, Result, failpoint};
 
 /// How far the clocks of machine and store may be apart before it is told.
 const SKEW: Duration = Duration::from_secs(60);
@@ -199,6 +199,7 @@ pub async fn run(
     let now = now(store, options, &mut notes).await?;
     progress.step("looking at every backup");
     let collection = survey::survey(store, true).await?;
+    failpoint::pass("prune.after-survey")?;
     let mut plan = plan::plan(store, options, now, collection).await?;
     plan.notes.splice(0..0, notes);
     if !options.dry_run {
