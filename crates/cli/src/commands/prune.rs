@@ -36,11 +36,11 @@ pub(crate) struct PruneArgs {
     collection: InCollection,
 
     /// How long full backups are kept, as 30d or 12h
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "AGE", value_parser = duration)]
     keep_full: Duration,
 
     /// How long incremental backups are kept
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "AGE", value_parser = duration)]
     keep_incremental: Duration,
 
     /// How long the objects of an expired backup stay, and how long a backup may write nothing
@@ -114,9 +114,13 @@ impl Report<'_> {
             true => ("would expire", "would be freed"),
             false => ("expired", "freed"),
         };
+        let any = expired > 0;
         let expired = output::counted(expired as u64, "backup");
         let freed = output::size(*freed_bytes);
         text.push_str(&format!("\n{expired} {expire}, {freed} {free}\n"));
+        if any {
+            text.push_str("what expires is deleted by a later prune, after the grace time\n");
+        }
         text
     }
 }
