@@ -2,7 +2,8 @@
 //!
 //! Read in the data's order: [`postgres`] is read by [`backup`], which writes to a [`store`]; a
 //! [`collection`] is what a store then holds; [`restore`] puts it back, and [`verify`] proves that
-//! it could. [`rows`] and [`diff`] look inside without any server.
+//! it could. [`rows`] and [`diff`] look inside without any server. [`prune`] takes away what nobody
+//! needs any more.
 
 pub mod backup;
 pub mod collection;
@@ -14,6 +15,7 @@ pub mod fuzzing;
 pub mod names;
 pub mod postgres;
 pub mod progress;
+pub mod prune;
 pub mod restore;
 pub mod rows;
 mod segments;

@@ -3,6 +3,7 @@
 mod backup;
 mod backups;
 mod diff;
+mod prune;
 mod rekey;
 mod restore;
 mod rows;
@@ -24,6 +25,7 @@ pub(crate) enum Command {
     Diff(diff::DiffArgs),
     Restore(restore::RestoreArgs),
     Verify(verify::VerifyArgs),
+    Prune(prune::PruneArgs),
     Rekey(rekey::RekeyArgs),
 }
 
@@ -38,6 +40,7 @@ pub(crate) async fn run(cli: Cli) -> Result<String> {
         Command::Diff(args) => args.run(json).await,
         Command::Restore(args) => args.run(json).await,
         Command::Verify(args) => args.run(json).await,
+        Command::Prune(args) => args.run(json).await,
         Command::Rekey(args) => args.run(json).await,
     }
 }

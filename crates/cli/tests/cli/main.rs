@@ -16,6 +16,7 @@ mod fidelity;
 #[cfg(feature = "failpoints")]
 mod incremental;
 mod listing;
+mod prune;
 mod rows;
 mod same_names;
 mod state;
