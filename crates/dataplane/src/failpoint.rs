@@ -28,6 +28,7 @@ pub const BACKUP: &[&str] = &[
 
 /// Every failpoint of a prune, in the order in which it passes them, if it has everything to do.
 pub const PRUNE: &[&str] = &[
+    "prune.after-list",
     "prune.after-survey",
     "prune.before-bury",
     "prune.after-bury",

@@ -10,7 +10,7 @@ use strongroom_format::manifest::{Found, Stored};
 
 use crate::collection;
 use crate::store::{Listed, Store};
-use crate::{Error, Kind, Result};
+use crate::{Error, Kind, Result, failpoint};
 
 /// Manifests read at the same time.
 const CONCURRENCY: usize = 32;
@@ -56,6 +56,9 @@ pub(super) async fn survey(store: &Store, manifests: bool) -> Result<Collection>
             folders.entry(folder).or_default().push(object);
         }
     }
+    if manifests {
+        failpoint::pass("prune.after-list")?;
+    }
     let members: Vec<(Folder, Member)> = futures::stream::iter(folders)
         .map(|(folder, objects)| async move {
             let state = match manifests {
@@ -79,9 +82,8 @@ async fn state(store: &Store, folder: Folder, objects: &[Listed]) -> Result<Stat
     match collection::manifest(store, folder).await {
         Ok(Some(Found::Complete(stored))) => Ok(State::Complete(Box::new(stored))),
         Ok(Some(Found::Pruned(stored))) => {
-            let listed = objects.iter().find(|object| object.path == path);
-            // Written after the listing passed it: just now.
-            let since = listed.map_or(Timestamp::MAX, |object| object.modified);
+            // Not as the listing says: it may have seen the manifest that was there before.
+            let since = store.written(&path).await?.unwrap_or(Timestamp::MAX);
             Ok(State::Buried(since, stored.map(Box::new)))
         }
         Ok(None) => {

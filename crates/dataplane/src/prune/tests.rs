@@ -14,6 +14,8 @@ use proptest::prelude::*;
 use strongroom_format::contents::{Contents, Pack};
 use strongroom_format::key::{DataKey, EncryptionInfo, Secret};
 use strongroom_format::layout::{Folder, ObjectKey, new_pack_name};
+#[cfg(feature = "failpoints")]
+use strongroom_format::manifest::bury;
 use strongroom_format::manifest::{BackupType, Manifest, Source, Targets};
 use strongroom_format::{BackupId, FORMAT_VERSION, piece};
 use tempfile::TempDir;
@@ -888,8 +890,44 @@ mod crashes_and_interleavings {
         complete
     }
 
+    /// Another prune buries the parent just after a backup has claimed its place in the chain, and
+    /// this one, which has listed the collection before, is told of no grace time.
+    #[test]
+    fn a_claim_that_the_survey_has_missed_is_noticed() {
+        let mut world = World::new(None);
+        let full = world.full(1);
+        let parent = world.on_top(full, 0);
+        let attempt = Arc::new(Mutex::new(world.claim(1, Some(parent), 0)));
+        world.full(1);
+        world.wait(31 * DAY);
+        let (root, now, meanwhile) =
+            (world.folder.path().to_owned(), SystemTime::from(world.now), attempt.clone());
+        fail::cfg_callback("prune.after-list", move || {
+            let mut attempt = meanwhile.lock().unwrap();
+            attempt.step_in(&root, None);
+            attempt.step_in(&root, None);
+            for folder in [full, parent] {
+                let path = root.join(ObjectKey::Manifest(folder).path());
+                put(&path, &bury(&fs::read(&path).unwrap()));
+                let file = fs::File::options().write(true).open(path).unwrap();
+                file.set_modified(now).unwrap();
+            }
+        })
+        .unwrap();
+        let pruned = world.prune_with(&world.options(Duration::ZERO)).unwrap();
+        let (action, reason) = world.action(&pruned, full);
+        assert_eq!(action, Action::Wait, "{reason}");
+        assert!(reason.contains("another backup of its chain has begun"), "{reason}");
+        let mut attempt = attempt.lock().unwrap().clone();
+        for _ in 2..Attempt::STEPS {
+            attempt.step(&mut world);
+        }
+        assert_eq!(attempt.outcome, Some(true), "what it needs was left alone");
+        world.assert_safe(Duration::ZERO);
+    }
+
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
         #[test]
         fn no_complete_backup_ever_names_a_deleted_pack(
