@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser};
-use jiff::SignedDuration;
+use jiff::{Span, SpanRelativeTo};
 use strongroom_dataplane::postgres::server::Server;
 use strongroom_dataplane::store::Store;
 use strongroom_dataplane::{Error, Kind, Result};
@@ -137,16 +137,17 @@ pub(crate) fn server(url: Option<&str>) -> Result<Server> {
     Server::parse(url.unwrap_or_default())
 }
 
-/// A duration as people write it: `12h`, `90m`, `1h 30m`, or a number of seconds.
+/// A duration as people write it: `30d`, `12h`, `90m`, `1h 30m`, or a number of seconds.
 pub(crate) fn duration(text: &str) -> std::result::Result<Duration, String> {
     let seconds = text.parse().map(Duration::from_secs);
     let parsed = seconds.ok().or_else(|| {
-        let duration: SignedDuration = text.parse().ok()?;
+        let span: Span = text.parse().ok()?;
+        let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
         Duration::try_from(duration).ok()
     });
-    parsed
-        .filter(|duration| !duration.is_zero())
-        .ok_or_else(|| "write a number of seconds, or a duration such as 90m or 12h".to_owned())
+    parsed.filter(|duration| !duration.is_zero()).ok_or_else(|| {
+        "write a number of seconds, or a duration such as 90m, 12h or 30d".to_owned()
+    })
 }
 
 #[cfg(test)]
@@ -162,7 +163,14 @@ mod tests {
 
     #[test]
     fn durations_are_read_as_people_write_them() {
-        for (text, seconds) in [("90", 90), ("12h", 43200), ("90m", 5400), ("1h 30m", 5400)] {
+        for (text, seconds) in [
+            ("90", 90),
+            ("12h", 43200),
+            ("90m", 5400),
+            ("1h 30m", 5400),
+            ("30d", 30 * 86400),
+            ("2w", 14 * 86400),
+        ] {
             assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
         }
         for text in ["", "0", "-5", "-1h", "soon", "12x"] {

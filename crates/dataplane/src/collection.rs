@@ -9,7 +9,7 @@ use futures::{StreamExt, TryStreamExt};
 use strongroom_format::contents::{Contents, Database, ListRef, TableData};
 use strongroom_format::key::{DataKey, EncryptionInfo, Secret};
 use strongroom_format::layout::{Folder, INCREMENTALS, ObjectKey};
-use strongroom_format::manifest::{Manifest, Stored};
+use strongroom_format::manifest::{Found, Manifest, Stored};
 use strongroom_format::piece;
 use strongroom_format::segment::{SegmentList, place};
 use strongroom_format::{BackupId, FormatError};
@@ -27,6 +27,8 @@ pub enum Entry {
     Complete(Box<Manifest>),
     /// A folder without a manifest: a backup that runs, or one that died.
     Incomplete(Folder),
+    /// A backup that was pruned. What is left of it is needed by others, or for a while by readers.
+    Pruned(Folder),
     /// A manifest that can not be used.
     Damaged(Folder, Error),
 }
@@ -36,7 +38,9 @@ impl Entry {
     pub fn folder(&self) -> Folder {
         match self {
             Entry::Complete(manifest) => manifest.folder(),
-            Entry::Incomplete(folder) | Entry::Damaged(folder, _) => *folder,
+            Entry::Incomplete(folder) | Entry::Pruned(folder) | Entry::Damaged(folder, _) => {
+                *folder
+            }
         }
     }
 }
@@ -47,7 +51,8 @@ pub async fn list(store: &Store) -> Result<Vec<Entry>> {
     let entries: BTreeMap<BackupId, Entry> = futures::stream::iter(folders)
         .map(|folder| async move {
             let entry = match manifest(store, folder).await {
-                Ok(Some(stored)) => Entry::Complete(Box::new(stored.manifest)),
+                Ok(Some(Found::Complete(stored))) => Entry::Complete(Box::new(stored.manifest)),
+                Ok(Some(Found::Pruned(_))) => Entry::Pruned(folder),
                 Ok(None) => {
                     let objects = store.objects_in(&folder.to_string()).await?;
                     // Local disks keep the empty folders of a backup that was removed.
@@ -113,12 +118,13 @@ async fn ids_in(store: &Store, root: &str) -> Result<Vec<BackupId>> {
     Ok(ids)
 }
 
-pub(crate) async fn manifest(store: &Store, folder: Folder) -> Result<Option<Stored>> {
+/// What lies in the place of the backup's manifest.
+pub(crate) async fn manifest(store: &Store, folder: Folder) -> Result<Option<Found>> {
     let path = ObjectKey::Manifest(folder).path();
     let Some(bytes) = store.find(&path).await? else {
         return Ok(None);
     };
-    Manifest::decode(&bytes, folder).map(Some).map_err(|error| Error::stored(path, error))
+    Manifest::find(&bytes, folder).map(Some).map_err(|error| Error::stored(path, error))
 }
 
 /// Where the backup of this id lies. The id of a full backup names its place; an incremental's does
@@ -157,7 +163,7 @@ pub async fn resolve(store: &Store, name: &str) -> Result<Folder> {
     for entry in list(store).await?.into_iter().rev() {
         match entry {
             Entry::Complete(manifest) => return Ok(manifest.folder()),
-            Entry::Incomplete(_) => {}
+            Entry::Incomplete(_) | Entry::Pruned(_) => {}
             // Who asks for the newest is not given an older one without a word.
             Entry::Damaged(folder, error) => {
                 let newest = format!("the newest backup, {}, can not be used", folder.id);
@@ -193,7 +199,11 @@ impl Backup {
     /// Opens the backup that lies in `folder`.
     pub async fn open_at(store: &Store, folder: Folder, secret: Option<&Secret>) -> Result<Self> {
         let id = folder.id;
-        let Some(stored) = manifest(store, folder).await? else {
+        let found = manifest(store, folder).await?;
+        if let Some(Found::Pruned(_)) = found {
+            return Err(was_pruned(store, folder));
+        }
+        let Some(Found::Complete(stored)) = found else {
             let started = store.length(&ObjectKey::Started(folder).path()).await?.is_some();
             if !started && !store.objects_in(&folder.to_string()).await?.is_empty() {
                 return Err(store.missing(&ObjectKey::Manifest(folder).path()));
@@ -205,6 +215,17 @@ impl Backup {
             )
             .hint("strongroom backups lists the complete ones"));
         };
+        Backup::open_stored(store, stored, secret).await
+    }
+
+    /// Opens the backup of this manifest.
+    pub(crate) async fn open_stored(
+        store: &Store,
+        stored: Stored,
+        secret: Option<&Secret>,
+    ) -> Result<Self> {
+        let folder = stored.manifest.folder();
+        let id = folder.id;
         let key = match (&stored.manifest.key_id, secret) {
             (None, None) => None,
             // A key says that the backup must come from its holder; anybody can write one without.
@@ -244,6 +265,18 @@ impl Backup {
             piece::decode(&bytes, manifest.contents, &path, key.as_ref()).map_err(unusable)?;
         let contents = Contents::decode(&raw).map_err(unusable)?;
         Ok(Backup { store: store.clone(), manifest, contents, key })
+    }
+
+    /// The error of a read, unless what was to be read is missing because the backup was pruned in
+    /// the meantime: then that is the error.
+    pub(crate) async fn unless_pruned(&self, error: Error) -> Error {
+        let folder = self.manifest.folder();
+        let gone = error.kind() == Kind::Damaged
+            && !matches!(
+                manifest(&self.store, folder).await,
+                Ok(Some(Found::Complete(_))) | Err(_)
+            );
+        if gone { was_pruned(&self.store, folder) } else { error }
     }
 
     /// The database of this name.
@@ -320,18 +353,28 @@ impl Backup {
     }
 }
 
+/// The error for a backup that is no more.
+fn was_pruned(store: &Store, folder: Folder) -> Error {
+    let shown = store.shown();
+    Error::new(Kind::NotFound, format!("backup {} was pruned from collection {shown}", folder.id))
+        .hint("strongroom backups lists those that are left")
+}
+
 /// Wraps the data key of every encrypted backup that `old` opens for `new` instead.
 /// Returns how many were rewrapped. Packs are not touched.
 pub async fn rotate_keys(store: &Store, old: &Secret, new: &Secret) -> Result<u64> {
     let mut rotated = 0;
     for entry in list(store).await? {
-        let Entry::Complete(manifest) = entry else {
-            continue;
+        let object = ObjectKey::EncryptionInfo(entry.folder());
+        let encrypted = match &entry {
+            Entry::Complete(manifest) => manifest.key_id.is_some(),
+            // Its envelope holds the chain's data key for as long as it is there.
+            Entry::Pruned(_) => store.length(&object.path()).await?.is_some(),
+            Entry::Incomplete(_) | Entry::Damaged(..) => false,
         };
-        if manifest.key_id.is_none() {
+        if !encrypted {
             continue;
         }
-        let object = ObjectKey::EncryptionInfo(manifest.folder());
         let unusable = |error| Error::stored(object.path(), error);
         let info = EncryptionInfo::decode(&store.get(&object.path()).await?).map_err(unusable)?;
         if info.open(new).is_ok() {
@@ -340,7 +383,7 @@ pub async fn rotate_keys(store: &Store, old: &Secret, new: &Secret) -> Result<u6
         }
         let info = info.rotate(old, new).map_err(unusable)?;
         store.put(&object, info.encode()).await?;
-        rotated += 1;
+        rotated += u64::from(matches!(entry, Entry::Complete(_)));
     }
     Ok(rotated)
 }

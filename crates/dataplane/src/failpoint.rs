@@ -21,6 +21,28 @@ pub const BACKUP: &[&str] = &[
     "backup.before-release",
 ];
 
+/// Every failpoint of a prune, in the order in which it passes them, if it has everything to do.
+pub const PRUNE: &[&str] = &[
+    "prune.after-list",
+    "prune.after-survey",
+    "prune.before-bury",
+    "prune.after-bury",
+    "prune.before-sweep",
+    "prune.during-sweep",
+    "prune.after-sweep",
+    "prune.before-listing",
+    "prune.between-listings",
+    "prune.after-listing",
+    "prune.before-objects",
+    "prune.during-objects",
+    "prune.before-packs",
+    "prune.during-packs",
+    "prune.before-tombstone",
+    "prune.after-tombstone",
+    "prune.before-mark",
+    "prune.after-mark",
+];
+
 /// Every failpoint of a database restore, in order.
 pub const RESTORE_DATABASE: &[&str] = &[
     "restore.before-staging",

@@ -2,7 +2,7 @@
 //!
 //! Read in the data's order: [`postgres`] is read by [`backup`], which writes to a [`store`]; a
 //! [`collection`] is what a store then holds; [`restore`] puts it back, and [`verify`] proves that
-//! it could.
+//! it could, and [`prune`] takes away what nobody needs any more.
 
 pub mod backup;
 pub mod collection;
@@ -13,6 +13,7 @@ pub mod fuzzing;
 pub mod names;
 pub mod postgres;
 pub mod progress;
+pub mod prune;
 pub mod restore;
 pub mod store;
 pub mod verify;

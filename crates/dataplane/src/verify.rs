@@ -54,6 +54,18 @@ pub async fn verify(
     progress: &Progress,
     cancel: &CancellationToken,
 ) -> Result<Verified> {
+    match read_all(backup, workers, progress, cancel).await {
+        Ok(verified) => Ok(verified),
+        Err(error) => Err(backup.unless_pruned(error).await),
+    }
+}
+
+async fn read_all(
+    backup: &Backup,
+    workers: usize,
+    progress: &Progress,
+    cancel: &CancellationToken,
+) -> Result<Verified> {
     let before = backup.store.bytes_read();
     progress.step(format!("verifying backup {}", backup.manifest.id));
     check_sums(backup)?;

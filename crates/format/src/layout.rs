@@ -8,9 +8,11 @@
 //!     schema/<n>.dump              what pg_dump says of database n
 //!     SEGMENTS                     the segment list of each table
 //!     CONTENTS                     databases, tables, sequences, roles
-//!     MANIFEST                     written last: from now on the backup exists
+//!     MANIFEST                     written last: from now on the backup exists; replaced by a
+//!                                  tombstone when it is pruned
 //! incrementals/2026/11/22-130000.00/
 //!     20261122/140000.00/          one incremental of that full's chain, with the same objects
+//! PRUNING                          written by a prune that begins, which reads the time from it
 //! ```
 
 use std::fmt;
@@ -96,6 +98,8 @@ pub enum ObjectKey {
     Contents(Folder),
     /// The manifest.
     Manifest(Folder),
+    /// What a prune asks the store's clock with.
+    Pruning,
 }
 
 /// A name for a pack that no other pack has, so that a repeated or concurrent backup can never
@@ -115,7 +119,15 @@ impl ObjectKey {
             ObjectKey::Segments(folder) => format!("{folder}/SEGMENTS"),
             ObjectKey::Contents(folder) => format!("{folder}/CONTENTS"),
             ObjectKey::Manifest(folder) => format!("{folder}/{MANIFEST}"),
+            ObjectKey::Pruning => "PRUNING".to_owned(),
         }
+    }
+
+    /// Whether an object of this path is a pack, of whatever backup.
+    pub fn is_pack(path: &str) -> bool {
+        path.ends_with(".pack")
+            && path.rsplit('/').nth(1) == Some("data")
+            && ObjectKey::folder_of(path).is_some()
     }
 
     /// The folder of the backup that an object of this path belongs to, if it is one.
@@ -142,6 +154,8 @@ mod tests {
             assert_eq!(text.parse::<Folder>().unwrap(), folder);
             let pack = ObjectKey::Pack(folder, "00ff".to_owned()).path();
             assert_eq!(ObjectKey::folder_of(&pack), Some(folder));
+            assert!(ObjectKey::is_pack(&pack));
+            assert!(!ObjectKey::is_pack(&ObjectKey::Contents(folder).path()));
         }
     }
 

@@ -14,6 +14,12 @@
 //! checksum 0f5d...
 //! authentication 77ab...
 //! ```
+//!
+//! When a backup is pruned, its manifest is replaced by a tombstone: a line that says so, and then
+//! the manifest as it was. The tombstone is written with one request, so that there is no moment at
+//! which the object says neither, and a backup that was pruned is told from one that lost its
+//! manifest. A backup that died gets one too, with nothing after the line: a backup's own manifest
+//! is put where there is none, so whichever of both comes first is final.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -154,6 +160,21 @@ pub struct Manifest {
 }
 
 const TITLE: &str = "strongroom manifest ";
+const PRUNED_TITLE: &str = "strongroom pruned ";
+
+/// What lies in the place of a manifest.
+#[derive(Clone, Debug)]
+pub enum Found {
+    /// A manifest: the backup is complete.
+    Complete(Stored),
+    /// A tombstone: the backup was pruned. With the manifest that it had, if it ever was complete.
+    Pruned(Option<Stored>),
+}
+
+/// The tombstone of a backup with this stored manifest; empty, if it has none.
+pub fn bury(manifest: &[u8]) -> Vec<u8> {
+    [format!("{PRUNED_TITLE}{FORMAT_VERSION}\n").as_bytes(), manifest].concat()
+}
 
 impl Manifest {
     /// The stored form. `key` must be the data key where the backup is encrypted.
@@ -172,6 +193,27 @@ impl Manifest {
     /// Where the backup lies.
     pub fn folder(&self) -> Folder {
         Folder { id: self.id, full: self.full.unwrap_or(self.id) }
+    }
+
+    /// Reads what lies in the place of the manifest in `folder`.
+    pub fn find(bytes: &[u8], folder: Folder) -> Result<Found, FormatError> {
+        let Some(rest) = bytes.strip_prefix(PRUNED_TITLE.as_bytes()) else {
+            return Manifest::decode(bytes, folder).map(Found::Complete);
+        };
+        let not = || FormatError::NotA {
+            expected: "tombstone of a pruned backup",
+            reason: "its first line names no version".to_owned(),
+        };
+        let end = rest.iter().position(|byte| *byte == b'\n').ok_or_else(not)?;
+        let version = std::str::from_utf8(&rest[..end]).ok().and_then(|text| text.parse().ok());
+        let found: u32 = version.ok_or_else(not)?;
+        if found > FORMAT_VERSION {
+            return Err(FormatError::NewerVersion { found, supported: FORMAT_VERSION });
+        }
+        match &rest[end + 1..] {
+            [] => Ok(Found::Pruned(None)),
+            manifest => Manifest::decode(manifest, folder).map(|it| Found::Pruned(Some(it))),
+        }
     }
 
     /// Reads the stored form of the manifest that lies in `folder`.

@@ -20,7 +20,7 @@ use strongroom_format::contents::{
 use strongroom_format::key::{DataKey, EncryptionInfo, Secret};
 use strongroom_format::layout::Folder;
 use strongroom_format::manifest::{
-    BackupType, DatabaseSummary, Manifest, Omission, Source, Targets,
+    BackupType, DatabaseSummary, Found, Manifest, Omission, Source, Targets, bury,
 };
 use strongroom_format::piece::{self, PieceInfo};
 use strongroom_format::segment::{self, Segment, SegmentList};
@@ -406,4 +406,26 @@ fn fields_that_are_not_known_are_ignored() {
     let more = text.replacen("\"roles\"", "\"colour\":\"green\",\"roles\"", 1);
     assert_ne!(text, more);
     assert_eq!(Contents::decode(more.as_bytes()).unwrap(), contents());
+}
+
+#[test]
+fn a_tombstone_of_version_1_holds_the_manifest_as_it_was() {
+    let folder = Folder::of_full(id());
+    for manifest in [MANIFEST, ENCRYPTED_MANIFEST] {
+        let tombstone = [b"strongroom pruned 1\n", manifest].concat();
+        assert_eq!(bury(manifest), tombstone, "what is written today");
+        let Ok(Found::Pruned(Some(stored))) = Manifest::find(&tombstone, folder) else {
+            panic!("it is not read as a tombstone");
+        };
+        assert_eq!(stored.manifest, Manifest::decode(manifest, folder).unwrap().manifest);
+        assert!(matches!(Manifest::find(manifest, folder), Ok(Found::Complete(_))));
+        let cut = &tombstone[..tombstone.len() - 5];
+        assert!(Manifest::find(cut, folder).is_err());
+    }
+    assert!(matches!(Manifest::find(&bury(&[]), folder), Ok(Found::Pruned(None))));
+    assert!(matches!(
+        Manifest::find(b"strongroom pruned 99\n", folder),
+        Err(FormatError::NewerVersion { found: 99, .. })
+    ));
+    assert!(Manifest::find(b"strongroom pruned 1", folder).is_err());
 }

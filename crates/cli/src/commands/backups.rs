@@ -25,7 +25,8 @@ pub(crate) struct BackupsArgs {
     #[command(flatten)]
     collection: InCollection,
 
-    /// With --json: also those that are incomplete or damaged (the table always shows them)
+    /// With --json: also those that are incomplete or damaged (the table always shows them), and
+    /// those that were pruned and are not wholly gone
     #[arg(long)]
     all: bool,
 }
@@ -60,8 +61,12 @@ enum Line {
 impl BackupsArgs {
     pub(crate) async fn run(self, json: bool) -> Result<String> {
         let store = self.collection.open()?;
-        let lines: Vec<Line> =
-            collection::list(&store).await?.into_iter().map(Line::from).collect();
+        let mut entries = collection::list(&store).await?;
+        if !(json && self.all) {
+            // Nobody can do anything with them.
+            entries.retain(|entry| !matches!(entry, Entry::Pruned(_)));
+        }
+        let lines: Vec<Line> = entries.into_iter().map(Line::from).collect();
         if json {
             let shown = |line: &&Line| self.all || matches!(line, Line::Complete { .. });
             return Ok(output::json(&lines.iter().filter(shown).collect::<Vec<_>>()));
@@ -89,6 +94,12 @@ impl From<Entry> for Line {
                 data_from: id.time(),
                 status: "incomplete",
                 error: "it is still being taken, or was interrupted".to_owned(),
+            },
+            Entry::Pruned(Folder { id, .. }) => Line::Unusable {
+                id,
+                data_from: id.time(),
+                status: "pruned",
+                error: "what is left of it is deleted when nobody needs it any more".to_owned(),
             },
             Entry::Damaged(Folder { id, .. }, error) => Line::Unusable {
                 id,

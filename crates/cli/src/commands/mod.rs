@@ -2,6 +2,7 @@
 
 mod backup;
 mod backups;
+mod prune;
 mod rekey;
 mod restore;
 mod show;
@@ -20,6 +21,7 @@ pub(crate) enum Command {
     Show(show::ShowArgs),
     Restore(restore::RestoreArgs),
     Verify(verify::VerifyArgs),
+    Prune(prune::PruneArgs),
     Rekey(rekey::RekeyArgs),
 }
 
@@ -32,6 +34,7 @@ pub(crate) async fn run(cli: Cli) -> Result<String> {
         Command::Show(args) => args.run(json).await,
         Command::Restore(args) => args.run(json).await,
         Command::Verify(args) => args.run(json).await,
+        Command::Prune(args) => args.run(json).await,
         Command::Rekey(args) => args.run(json).await,
     }
 }

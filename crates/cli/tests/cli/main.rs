@@ -11,6 +11,7 @@ mod damage;
 mod faults;
 mod fidelity;
 mod listing;
+mod prune;
 mod state;
 mod stopping;
 mod support;

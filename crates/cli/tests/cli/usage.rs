@@ -20,6 +20,7 @@ fn every_command_has_a_help_with_an_example() {
         "restore database",
         "restore table",
         "verify",
+        "prune",
         "rekey",
     ] {
         let args: Vec<_> = command.split_whitespace().chain(["--help"]).collect();

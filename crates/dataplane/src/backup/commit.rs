@@ -1,7 +1,8 @@
 //! The commit: definitions, segment lists and contents first, the manifest last.
 //!
 //! Order matters. When the manifest is written, every pack and every other object of the backup is
-//! already durable, so that the one small write decides between no backup and a complete one.
+//! already durable, so that the one small write decides between no backup and a complete one. It
+//! succeeds only where nothing lies in its place: see [`crate::prune`].
 
 use jiff::Timestamp;
 use strongroom_format::BackupId;
@@ -15,8 +16,9 @@ use strongroom_format::piece::{self, PieceInfo, PieceWriter};
 use strongroom_format::segment::{SegmentList, place};
 
 use super::DatabaseJob;
+use super::parent::lost_pack;
 use crate::store::Store;
-use crate::{Error, Result, failpoint};
+use crate::{Error, Kind, Result, failpoint};
 
 /// The zstd level of what is not rows.
 const LEVEL: i32 = 3;
@@ -81,10 +83,41 @@ impl Commit<'_> {
         failpoint::pass("backup.before-contents")?;
         self.store.put(&object, stored).await?;
         let manifest = self.manifest(&contents, info, segment_lists_bytes);
+        self.check(&contents).await?;
         failpoint::pass("backup.before-manifest")?;
-        self.store.put(&ObjectKey::Manifest(self.folder), manifest.encode(self.key)).await?;
+        // Put where there is none: a prune that took us for dead has put a tombstone there.
+        let (object, encoded) = (ObjectKey::Manifest(self.folder), manifest.encode(self.key));
+        if !self.store.create(&object, encoded.clone()).await? {
+            // Ours, if a request was repeated of which only the answer was lost.
+            if self.store.find(&object.path()).await?.is_none_or(|found| found != encoded) {
+                return Err(self.given_up());
+            }
+        }
         failpoint::pass("backup.after-manifest")?;
         Ok(manifest)
+    }
+
+    /// Refuses to write a manifest that names what is gone.
+    async fn check(&self, contents: &Contents) -> Result<()> {
+        if self.store.length(&ObjectKey::Started(self.folder).path()).await?.is_none() {
+            return Err(self.given_up());
+        }
+        match lost_pack(self.store, &contents.packs).await? {
+            Some(path) => Err(self.store.missing(&path).context(format!(
+                "backup {} is not finished, because of what it would need",
+                self.folder.id
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    fn given_up(&self) -> Error {
+        let id = self.folder.id;
+        Error::new(
+            Kind::Failed,
+            format!("a prune took backup {id} for dead while it ran, and removed what it wrote"),
+        )
+        .hint("give prune a --grace that is longer than any backup takes, and back up again")
     }
 
     /// The segment lists as one object; each table's data gets to know where its list lies.

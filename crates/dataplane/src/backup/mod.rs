@@ -9,13 +9,17 @@
 //! with put-if-absent, packs have random names. Until the manifest is written there is no backup:
 //! whatever else lies in its folder is remains, which an orderly failure removes and a later prune
 //! sweeps. Once it is written, everything that it names is durable.
+//!
+//! Beside a prune. An incremental relies on packs of earlier backups, and a prune may take a backup
+//! that is slow for one that died. Claim and manifest are what both meet at: [`crate::prune`] says
+//! how.
 
 mod changes;
 mod commit;
 mod copy;
 mod floor;
 mod large_objects;
-mod parent;
+pub(crate) mod parent;
 mod read_point;
 mod share;
 
@@ -26,7 +30,7 @@ use jiff::Timestamp;
 use strongroom_format::contents::{Contents, Database, Extension, LargeObject, Sequence};
 use strongroom_format::key::{DataKey, EncryptionInfo, Secret};
 use strongroom_format::layout::{Folder, ObjectKey};
-use strongroom_format::manifest::{Manifest, Omission, Source, Targets};
+use strongroom_format::manifest::{Found, Manifest, Omission, Source, Targets};
 use strongroom_format::{BackupId, FORMAT_VERSION};
 use tokio_util::sync::CancellationToken;
 
@@ -82,37 +86,47 @@ pub async fn run(
     cancel: &CancellationToken,
 ) -> Result<Manifest> {
     let cluster = SourceCluster::open(options).await?;
-    let mut full_because = None;
-    let mut parent = None;
-    if options.incremental {
-        let secret = options.secret.as_ref();
-        match parent::find(store, &cluster.source, &cluster.targets, secret).await? {
-            Ok(found) => parent = Some(found),
-            Err(reason) => {
-                progress.note(format!("a full backup is taken: {reason}"));
-                full_because = Some(reason);
+    loop {
+        let mut full_because = None;
+        let mut parent = None;
+        if options.incremental {
+            let secret = options.secret.as_ref();
+            match parent::find(store, &cluster.source, &cluster.targets, secret).await? {
+                Ok(found) => parent = Some(found),
+                Err(reason) => {
+                    progress.note(format!("a full backup is taken: {reason}"));
+                    full_because = Some(reason);
+                }
             }
         }
-    }
-    failpoint::pass("backup.before-claim")?;
-    let folder = claim(store, parent.as_ref()).await?;
-    let taken = async {
-        failpoint::pass("backup.after-claim")?;
-        let taking = Taking { folder, parent, full_because, options, store, progress, cancel };
-        taking.take(cluster).await
-    };
-    match taken.await {
-        Ok(manifest) => {
-            failpoint::pass("backup.before-release")?;
-            store.delete(&ObjectKey::Started(folder).path()).await?;
-            Ok(manifest)
-        }
-        Err(error) => {
-            progress.step("removing what the failed backup wrote");
-            if let Err(second) = remove_remains(folder, store).await {
-                progress.note(format!("some of it could not be removed: {second}"));
+        failpoint::pass("backup.before-claim")?;
+        let folder = claim(store, parent.as_ref()).await?;
+        let taken = async {
+            failpoint::pass("backup.after-claim")?;
+            // A prune may have come between choice and claim; after the claim, none does.
+            if let Some(parent) = &parent
+                && !parent.is_there(store).await?
+            {
+                progress.note(format!("backup {} was just pruned", parent.backup.manifest.id));
+                return Ok(None);
             }
-            Err(error)
+            let taking = Taking { folder, parent, full_because, options, store, progress, cancel };
+            taking.take(&cluster).await.map(Some)
+        };
+        match taken.await {
+            Ok(Some(manifest)) => {
+                failpoint::pass("backup.before-release")?;
+                store.delete(&ObjectKey::Started(folder).path()).await?;
+                return Ok(manifest);
+            }
+            Ok(None) => remove_remains(folder, store).await?,
+            Err(error) => {
+                progress.step("removing what the failed backup wrote");
+                if let Err(second) = remove_remains(folder, store).await {
+                    progress.note(format!("some of it could not be removed: {second}"));
+                }
+                return Err(error);
+            }
         }
     }
 }
@@ -259,7 +273,7 @@ struct Taking<'a> {
 }
 
 impl Taking<'_> {
-    async fn take(&self, cluster: SourceCluster) -> Result<Manifest> {
+    async fn take(&self, cluster: &SourceCluster) -> Result<Manifest> {
         let Taking { folder, options, store, progress, cancel, .. } = *self;
         let (key, key_id) = self.key().await?;
         let parent_packs =
@@ -278,7 +292,7 @@ impl Taking<'_> {
                 folder,
                 number,
                 row,
-                cluster: &cluster,
+                cluster,
                 base: base.as_ref(),
                 parent_packs: parent_packs.map_or(0, <[_]>::len) as u32,
                 options,
@@ -311,7 +325,7 @@ impl Taking<'_> {
             Targets::Cluster => catalog::roles(&cluster.client).await?,
             _ => Vec::new(),
         };
-        let mut omissions = cluster.omissions;
+        let mut omissions = cluster.omissions.clone();
         if roles.iter().any(|role| role.password_unknown) {
             omissions.push(Omission {
                 object: "the passwords of roles".to_owned(),
@@ -331,8 +345,8 @@ impl Taking<'_> {
             store,
             key: key.as_ref(),
             key_id,
-            targets: cluster.targets,
-            source: cluster.source,
+            targets: cluster.targets.clone(),
+            source: cluster.source.clone(),
             omissions,
         };
         commit.write(contents, lists).await
@@ -547,14 +561,19 @@ fn stopped() -> Error {
 
 /// Removes the objects of a backup that has no manifest.
 async fn remove_remains(folder: Folder, store: &Store) -> Result<()> {
-    if store.length(&ObjectKey::Manifest(folder).path()).await?.is_some() {
+    let (claim, manifest) = (ObjectKey::Started(folder).path(), ObjectKey::Manifest(folder).path());
+    if let Some(found) = store.find(&manifest).await?
+        && !matches!(Manifest::find(&found, folder), Ok(Found::Pruned(_)))
+    {
         // It was committed after all: only the claim is left over.
-        return store.delete(&ObjectKey::Started(folder).path()).await;
+        return store.delete(&claim).await;
     }
     // The claim goes last: without it, what is left would look like a backup that lost its manifest.
-    let claim = ObjectKey::Started(folder).path();
-    for path in store.objects_in(&folder.to_string()).await?.iter().filter(|path| **path != claim) {
-        store.delete(path).await?;
+    // A tombstone belongs to the prune that put it there.
+    for path in store.objects_in(&folder.to_string()).await? {
+        if path != claim && path != manifest {
+            store.delete(&path).await?;
+        }
     }
     store.delete(&claim).await
 }

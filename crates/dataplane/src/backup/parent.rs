@@ -17,7 +17,7 @@ use futures::{StreamExt, TryStreamExt};
 use strongroom_format::contents::{Database, Pack, Table, TableData};
 use strongroom_format::key::{DataKey, Secret};
 use strongroom_format::layout::Folder;
-use strongroom_format::manifest::{Manifest, Source, Targets};
+use strongroom_format::manifest::{Found, Manifest, Source, Targets};
 use strongroom_format::segment::SegmentList;
 
 use crate::collection::{self, Backup, Entry};
@@ -59,7 +59,7 @@ pub(super) async fn find(
                 return Ok(Err("no backup in the collection has the same targets".to_owned()));
             }
             None => return Ok(Err("the collection holds no backup to build on".to_owned())),
-            Some(Entry::Incomplete(_)) => {}
+            Some(Entry::Incomplete(_) | Entry::Pruned(_)) => {}
             Some(Entry::Damaged(folder, error)) => {
                 return Ok(Err(format!("backup {} can not be used: {error}", folder.id)));
             }
@@ -92,7 +92,13 @@ pub(super) async fn find(
         Ok(backup) => backup,
         // Without its key nothing of it can be read, and what we add must not be in the clear.
         Err(error) if error.kind() == Kind::Key && secret.is_none() => return Err(error),
-        Err(error) if matches!(error.kind(), Kind::Key | Kind::Damaged | Kind::Unsupported) => {
+        // Not found: it was pruned just now.
+        Err(error)
+            if matches!(
+                error.kind(),
+                Kind::Key | Kind::Damaged | Kind::Unsupported | Kind::NotFound
+            ) =>
+        {
             return Ok(Err(error.to_string()));
         }
         Err(error) => return Err(error),
@@ -109,7 +115,7 @@ fn same_cluster(manifest: &Manifest, source: &Source) -> bool {
 }
 
 /// A pack that is not there in its full length.
-async fn lost_pack(store: &Store, packs: &[Pack]) -> Result<Option<String>> {
+pub(crate) async fn lost_pack(store: &Store, packs: &[Pack]) -> Result<Option<String>> {
     let lost = futures::stream::iter(packs)
         .map(|pack| async move {
             let whole = store.length(&pack.path).await? == Some(pack.stored_bytes);
@@ -122,6 +128,13 @@ async fn lost_pack(store: &Store, packs: &[Pack]) -> Result<Option<String>> {
 }
 
 impl Parent {
+    /// Whether it is still a complete backup. Asked after the claim was made: from then on a prune
+    /// leaves the packs of the chain alone (see [`crate::prune`]).
+    pub(super) async fn is_there(&self, store: &Store) -> Result<bool> {
+        let found = collection::manifest(store, self.backup.manifest.folder()).await?;
+        Ok(matches!(found, Some(Found::Complete(_))))
+    }
+
     /// Where an incremental that begins now lies.
     pub(super) fn child(&self, id: strongroom_format::BackupId) -> Folder {
         Folder { id, full: self.backup.manifest.folder().full }

@@ -119,6 +119,19 @@ pub async fn run(
     progress: &Progress,
     cancel: &CancellationToken,
 ) -> Result<Restored> {
+    let done = run_to_the_end(backup, options, progress, cancel).await;
+    match done {
+        Ok(restored) => Ok(restored),
+        Err(error) => Err(backup.unless_pruned(error).await),
+    }
+}
+
+async fn run_to_the_end(
+    backup: &Backup,
+    options: &RestoreOptions,
+    progress: &Progress,
+    cancel: &CancellationToken,
+) -> Result<Restored> {
     let before = backup.store.bytes_read();
     staging::sweep(&options.to, progress).await?;
     let plan = plan(backup, options, progress).await?;

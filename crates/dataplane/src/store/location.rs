@@ -23,6 +23,8 @@ pub(super) struct Opened {
     pub(super) objects: Arc<dyn ObjectStore>,
     pub(super) root: Path,
     pub(super) shown: String,
+    /// The folder, where it is one of this machine.
+    pub(super) local: Option<PathBuf>,
 }
 
 pub(super) fn open(text: &str, create: bool) -> Result<Opened> {
@@ -73,8 +75,11 @@ fn open_folder(url: &Url, create: bool) -> Result<Opened> {
     }
     let objects = LocalFileSystem::new_with_prefix(&folder)
         .map_err(|error| translate(&format!("opening collection {shown}"), error))?
-        .with_fsync(true);
-    Ok(Opened { objects: Arc::new(objects), root: Path::default(), shown })
+        .with_fsync(true)
+        // Of a backup that was removed, no empty folders stay.
+        .with_automatic_cleanup(true);
+    let (objects, local) = (Arc::new(objects), Some(folder));
+    Ok(Opened { objects, root: Path::default(), shown, local })
 }
 
 fn open_bucket(url: &Url) -> Result<Opened> {
@@ -148,7 +153,7 @@ fn open_bucket(url: &Url) -> Result<Opened> {
     let objects = builder
         .build()
         .map_err(|error| translate(&format!("opening collection {shown}"), error))?;
-    Ok(Opened { objects: Arc::new(objects), root, shown })
+    Ok(Opened { objects: Arc::new(objects), root, shown, local: None })
 }
 
 /// How long a store may take before we give up on one request, repeats included.

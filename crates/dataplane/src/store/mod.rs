@@ -9,13 +9,15 @@ mod location;
 mod pack;
 
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use futures::TryStreamExt;
+use jiff::Timestamp;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use strongroom_format::layout::ObjectKey;
 
 pub(crate) use pack::{PackWriter, Packs};
@@ -30,7 +32,25 @@ pub struct Store {
     root: Path,
     /// The collection's URL without secrets.
     shown: Arc<str>,
+    /// The collection's folder, where it is one of this machine.
+    local: Option<PathBuf>,
     counters: Arc<Counters>,
+}
+
+/// An object, as a listing shows it.
+#[derive(Clone, Debug)]
+pub(crate) struct Listed {
+    /// Its name below the collection's root.
+    pub(crate) path: String,
+    /// Its length.
+    pub(crate) bytes: u64,
+    /// When it was written, by the store's clock.
+    pub(crate) modified: Timestamp,
+}
+
+fn modified(meta: &ObjectMeta) -> Timestamp {
+    let millis = meta.last_modified.timestamp_millis();
+    Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX)
 }
 
 #[derive(Default)]
@@ -43,8 +63,8 @@ impl Store {
     /// Opens the collection at `url`. A local folder is created where `create` is set, and must
     /// exist otherwise. Nothing is read or written yet.
     pub fn open(url: &str, create: bool) -> Result<Self> {
-        let location::Opened { objects, root, shown } = location::open(url, create)?;
-        Ok(Store { objects, root, shown: shown.into(), counters: Arc::default() })
+        let location::Opened { objects, root, shown, local } = location::open(url, create)?;
+        Ok(Store { objects, root, shown: shown.into(), local, counters: Arc::default() })
     }
 
     /// The collection's URL without secrets.
@@ -151,18 +171,71 @@ impl Store {
 
     /// The names of all objects inside `folder`, below the collection's root.
     pub async fn objects_in(&self, folder: &str) -> Result<Vec<String>> {
+        let listed = self.listing(folder).await?;
+        Ok(listed.into_iter().map(|object| object.path).collect())
+    }
+
+    /// All objects inside `folder` (the collection's own: "").
+    pub(crate) async fn listing(&self, folder: &str) -> Result<Vec<Listed>> {
+        let place = if folder.is_empty() { self.root.clone() } else { self.place(folder) };
         let listed: Vec<_> = self
             .objects
-            .list(Some(&self.place(folder)))
-            .map_ok(|meta| meta.location)
+            .list(Some(&place))
             .try_collect()
             .await
             .map_err(|error| self.error("listing", folder, error))?;
-        let below = |path: Path| {
-            let parts: Vec<_> = path.prefix_match(&self.root)?.collect();
-            Some(parts.iter().map(|part| part.as_ref()).collect::<Vec<_>>().join("/"))
+        let below = |meta: ObjectMeta| {
+            let parts: Vec<_> = meta.location.prefix_match(&self.root)?.collect();
+            let path = parts.iter().map(|part| part.as_ref()).collect::<Vec<_>>().join("/");
+            Some(Listed { path, bytes: meta.size, modified: modified(&meta) })
         };
         Ok(listed.into_iter().filter_map(below).collect())
+    }
+
+    /// When an object was written, by the store's clock. `None`: there is none.
+    pub(crate) async fn written(&self, path: &str) -> Result<Option<Timestamp>> {
+        match self.objects.head(&self.place(path)).await {
+            Ok(meta) => Ok(Some(modified(&meta))),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(self.error("reading", path, error)),
+        }
+    }
+
+    /// What time it is, by the clock that the store dates its objects with.
+    pub(crate) async fn now(&self, probe: &ObjectKey) -> Result<Timestamp> {
+        let path = probe.path();
+        self.put(probe, format!("{}\n", Timestamp::now()).into_bytes()).await?;
+        let now = self.written(&path).await?;
+        self.delete(&path).await?;
+        // Another prune may have removed it; then nobody but this machine knows.
+        Ok(now.unwrap_or_else(Timestamp::now))
+    }
+
+    /// Removes files in `folder` that were never finished, which local disks keep, and no listing
+    /// shows. Their writer must be dead.
+    pub(crate) fn remove_unfinished(&self, folder: &str) -> Result<()> {
+        let Some(root) = &self.local else {
+            return Ok(());
+        };
+        let unfinished = |name: &str| {
+            let number = name.rsplit_once('#').map(|(_, number)| number);
+            number.is_some_and(|n| !n.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit()))
+        };
+        for place in [root.join(folder), root.join(folder).join("data")] {
+            let Ok(files) = std::fs::read_dir(&place) else { continue };
+            for file in files.flatten() {
+                if file.file_name().to_str().is_some_and(unfinished) {
+                    let removed = std::fs::remove_file(file.path());
+                    removed.map_err(|error| {
+                        Error::new(Kind::Failed, format!("deleting {}", file.path().display()))
+                            .caused_by(error)
+                    })?;
+                }
+            }
+            // A folder that was kept by them alone is as good as gone.
+            let _ = std::fs::remove_dir(&place);
+        }
+        Ok(())
     }
 
     /// Removes an object; it is no error if there is none.
