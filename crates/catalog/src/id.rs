@@ -119,7 +119,7 @@ mod tests {
         assert_ne!(id, BackupId::of(location, "2026/11/22-130000.01"));
         assert_ne!(id, BackupId::of(LocationId::new(), "2026/11/22-130000.00"));
         // Stored in states and links: this may never change.
-        assert_eq!(id.to_string(), "PLACEHOLDER");
+        assert_eq!(id.to_string(), "98c4cd17-1723-86d9-bd5d-65eea9c84cb8");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use strongroom_catalog::sessions::Lifetime;
 use strongroom_catalog::users::{HashedPassword, NewUser};
 use strongroom_catalog::{Catalog, CatalogError, Page, Secret, UserId};
 
-use crate::support::{Test, hours, seconds};
+use crate::support::{hours, seconds};
 
 const LIFETIME: Lifetime = Lifetime {
     total: jiff::SignedDuration::from_hours(12),

@@ -3,13 +3,17 @@
 use strongroom_catalog::clusters::{Cluster, ClusterFilter, ClusterSort};
 use strongroom_catalog::{Catalog, CatalogError, Listed, Order, Page};
 
-use crate::support::{Test, hours, seconds};
+use crate::support::{hours, seconds};
 
 fn names(listed: &Listed<Cluster>) -> Vec<String> {
     listed.items.iter().map(|cluster| cluster.name.clone()).collect()
 }
 
-async fn walk(catalog: &Catalog, filter: &ClusterFilter, first: Page) -> (Vec<String>, Vec<String>) {
+async fn walk(
+    catalog: &Catalog,
+    filter: &ClusterFilter,
+    first: Page,
+) -> (Vec<String>, Vec<String>) {
     let limit = first.limit.unwrap();
     let mut listed = catalog.clusters(filter, &first).await.unwrap();
     assert!(listed.previous.is_none());

@@ -3,7 +3,7 @@
 use strongroom_catalog::Secret;
 use strongroom_catalog::users::{HashedPassword, NewUser};
 
-use crate::support::{Test, a_cluster, a_location, seconds};
+use crate::support::{a_cluster, a_location, seconds};
 
 on_both! {
     async fn no_secret_is_stored_or_debugged(test: Test) {
