@@ -23,7 +23,8 @@
 //! * `database`, `dialect`: one way to speak to both databases.
 //!
 //! Invariant: the collections are the truth. Every row of `backups` can be made again from the
-//! manifests, with the same id; nothing about a backup is known here alone.
+//! manifests, with the same id. What a manifest does not say is worked out anew by whoever rebuilds:
+//! which cluster it was (by the system identifier), and until when it is kept (by the settings).
 //!
 //! Invariant: no secret is in the database in the clear. Passwords are hashed by Argon2id, tokens
 //! and keys (which are random) by BLAKE3, and what must be read again is sealed.

@@ -73,7 +73,7 @@ on_both! {
     }
 
     async fn a_newer_catalog_is_refused_by_name(test: Test) {
-        let changed = sql(&test, "UPDATE _sqlx_migrations SET version = 99 WHERE version = 1").await;
+        let changed = sql(test, "UPDATE _sqlx_migrations SET version = 99 WHERE version = 1").await;
         assert_eq!(changed.unwrap(), 1);
         let keys = KeySource::File(test.key_file.clone());
         let error = Catalog::open(&test.address, keys, test.clock.clone()).await.unwrap_err();
@@ -86,7 +86,7 @@ on_both! {
         write.record(&event).await.unwrap();
         write.commit().await.unwrap();
         for change in ["DELETE FROM audit_events", "UPDATE audit_events SET action = 'w'"] {
-            let error = sql(&test, change).await.unwrap_err();
+            let error = sql(test, change).await.unwrap_err();
             assert!(error.to_string().contains("neither changed nor removed"), "{error}");
         }
     }
