@@ -78,7 +78,12 @@ impl Catalog {
         if <[u8; 32]>::try_from(hash).ok().map(blake3::Hash::from_bytes) != Some(given) {
             return Ok(None);
         }
-        let account = self.service_account(key.service_account).await?;
+        // An account that is removed takes its keys along, perhaps at this moment.
+        let account = match self.service_account(key.service_account).await {
+            Ok(account) => account,
+            Err(CatalogError::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
         let now = self.now();
         if key.last_used.is_none_or(|used| now.duration_since(used) >= USE_INTERVAL) {
             let mut write = self.begin().await?;

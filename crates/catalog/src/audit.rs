@@ -1,8 +1,8 @@
 //! The audit log: who did what, on which object, from where, and how it went.
 //!
-//! Events are recorded in the transaction of the change that they tell of. They are never changed or
-//! removed: the database itself refuses. So they name people and objects by name beside the id, and
-//! refer to no other table. Details pass through [`crate::redact`].
+//! Events are recorded in the transaction of the change that they tell of. They are never changed
+//! or removed: the database itself refuses. So they name people and objects by name beside the id,
+//! and refer to no other table. Details pass through [`crate::redact`].
 
 use jiff::Timestamp;
 use serde_json::Value;

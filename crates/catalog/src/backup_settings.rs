@@ -1,9 +1,9 @@
 //! Backup settings of a cluster: whether, how often, and how long backups are kept.
 //!
-//! Which values are allowed is a rule of the plan, and stands in the control plane. Here is what needs
-//! the row: the retention can be set once, and every change has a number, the *generation*. The
-//! scheduler makes one full backup per generation, by a slot that names it; so a change is followed by
-//! a full at once, once, whatever the number of replicas.
+//! Which values are allowed is a rule of the plan, and stands in the control plane. Here is what
+//! needs the row: the retention can be set once, and every change has a number, the *generation*.
+//! The scheduler makes one full backup per generation, by a slot that names it; so a change is
+//! followed by a full at once, once, whatever the number of replicas.
 
 use jiff::Timestamp;
 

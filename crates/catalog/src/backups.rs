@@ -1,17 +1,17 @@
 //! Backups: an index of what the collections hold.
 //!
-//! Only complete backups are here, each with what a list of the console shows; what is inside lies in
-//! the collection. Backups that failed or are under way are jobs ([`crate::jobs`]). A row is written
-//! after the manifest is durable, so a crash between the two leaves a backup that the next rebuild
-//! finds. The id follows from location and name, so recording one twice changes nothing.
+//! Only complete backups are here, each with what a list of the console shows; what is inside lies
+//! in the collection. Backups that failed or are under way are jobs ([`crate::jobs`]). A row is
+//! written after the manifest is durable, so a crash between the two leaves a backup that the next
+//! rebuild finds. The id follows from location and name, so recording one twice changes nothing.
 //!
 //! # From kept to gone
 //!
-//! 1. [`Write::retire_backup`]: it is no longer listed, and no job may begin to read it. Refused while
-//!    a job that reads it, or builds on it, waits or runs. Both that and [`Write::enqueue`] take the
-//!    backup's row first, so that neither can slip past the other.
-//! 2. The engine removes what no kept backup needs from the collection. Of a retired backup, parts may
-//!    have to stay: later ones of its chain refer to them.
+//! 1. [`Write::retire_backup`]: it is no longer listed, and no job may begin to read it. Refused
+//!    while a job that reads it, or builds on it, waits or runs. Both that and [`Write::enqueue`]
+//!    take the backup's row first, so that neither can slip past the other.
+//! 2. The engine removes what no kept backup needs from the collection. Of a retired backup, parts
+//!    may have to stay: later ones of its chain refer to them.
 //! 3. [`Write::forget_backup`]: the row goes, when nothing of it is left.
 //!
 //! Killed after any step, the next run goes on: retired rows say what is to be done.
@@ -267,8 +267,8 @@ impl Catalog {
 }
 
 impl Write<'_> {
-    /// Records a backup that lies in its collection. With a lease, only while that is held. What was
-    /// recorded before stays as it is.
+    /// Records a backup that lies in its collection. With a lease, only while that is held. What
+    /// was recorded before stays as it is.
     pub async fn record_backup(
         &mut self,
         new: &NewBackup,

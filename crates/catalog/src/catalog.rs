@@ -1,13 +1,14 @@
 //! Opening the catalog, and the transaction in which it is changed.
 //!
-//! Opening is safe to repeat and to do at the same time: an empty database gets the schema, an older
-//! one is brought up to date, a newer one is refused by name. PostgreSQL guards the migration by an
-//! advisory lock, SQLite by a lock on a file beside it; a migration that is killed is rolled back,
-//! each as a whole.
+//! Opening is safe to repeat and to do at the same time: an empty database gets the schema, an
+//! older one is brought up to date, a newer one is refused by name. PostgreSQL guards the migration
+//! by an advisory lock, SQLite by a lock on a file beside it; a migration that is killed is rolled
+//! back, each as a whole.
 //!
-//! A [`Write`] holds the only writing connection of SQLite, and row locks in PostgreSQL. It is for a
-//! few statements: nothing that may take long, and no call of another server, belongs between
-//! [`Catalog::begin`] and [`Write::commit`], nor a call of the catalog that would begin a second one.
+//! A [`Write`] holds the only writing connection of SQLite, and row locks in PostgreSQL. It is for
+//! a few statements: nothing that may take long, and no call of another server, belongs between
+//! [`Catalog::begin`] and [`Write::commit`], nor a call of the catalog that would begin a second
+//! one.
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -140,7 +141,8 @@ impl Catalog {
         let mut sealed = 0;
         for (table, id, column) in SEALED {
             let select = format!(
-                "SELECT {id} AS row_id, {column} AS sealed FROM {table} WHERE {column} IS NOT NULL{}",
+                "SELECT {id} AS row_id, {column} AS sealed FROM {table} \
+                 WHERE {column} IS NOT NULL{}",
                 write.tx.dialect().for_update()
             );
             let update = format!("UPDATE {table} SET {column} = $1 WHERE {id} = $2");

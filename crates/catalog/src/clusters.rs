@@ -1,7 +1,7 @@
 //! Clusters under management.
 //!
-//! A deleted cluster keeps its row: its backups outlive it, and lists show it where inactive ones are
-//! asked for. Its name is free again. Its connection is wiped.
+//! A deleted cluster keeps its row: its backups outlive it, and lists show it where inactive ones
+//! are asked for. Its name is free again. Its connection is wiped.
 
 use std::collections::BTreeMap;
 
@@ -262,8 +262,8 @@ pub struct ClusterFilter {
     pub inactive: bool,
     /// What sorts them. By name, if nothing is said.
     pub sort: Option<ClusterSort>,
-    /// Only these: what somebody may see. Empty: all.
-    pub only: Vec<ClusterId>,
+    /// Only these: what somebody may see, which may be none. `None`: all.
+    pub only: Option<Vec<ClusterId>>,
 }
 
 fn place(row: &str) -> Place<'_> {
@@ -310,7 +310,11 @@ impl Catalog {
             query.only("deleted_at IS NULL");
             query.with("state <> {}", ClusterState::CreationFailed);
         }
-        query.among("id", &filter.only);
+        match filter.only.as_deref() {
+            None => {}
+            Some([]) => query.only("1 = 0"),
+            Some(visible) => query.among("id", visible),
+        }
         query.read(&self.database, "listing clusters", page, self.now()).await
     }
 
@@ -418,8 +422,8 @@ impl Write<'_> {
         changed.ok_or_else(|| CatalogError::not_found("cluster", id))
     }
 
-    /// Deletes a cluster: no more backups, no connection. Its backups stay for their time. Jobs that
-    /// have not begun are canceled, and running ones are asked to stop.
+    /// Deletes a cluster: no more backups, no connection. Its backups stay for their time. Jobs
+    /// that have not begun are canceled, and running ones are asked to stop.
     pub async fn delete_cluster(&mut self, id: ClusterId) -> Result<Cluster> {
         let now = self.now();
         let sql = format!(

@@ -1,15 +1,15 @@
 //! One way to speak to both databases.
 //!
-//! Statements are written once, with `$1` for values, which SQLite and PostgreSQL both read; the few
-//! that differ ask [`crate::dialect`]. What differs in every statement is the form of values, and
-//! that is decided here: PostgreSQL has types for times, ids and JSON, SQLite keeps them as text that
-//! a person can read in its shell, and that sorts as the values do.
+//! Statements are written once, with `$1` for values, which SQLite and PostgreSQL both read; the
+//! few that differ ask [`crate::dialect`]. What differs in every statement is the form of values,
+//! and that is decided here: PostgreSQL has types for times, ids and JSON, SQLite keeps them as
+//! text that a person can read in its shell, and that sorts as the values do.
 //!
 //! SQLite has one writer. All writes go through a pool of one connection, so that tasks of this
 //! process queue up in order instead of polling a lock; other processes are waited for by the busy
 //! timeout. Readers have connections of their own and never wait (WAL). A transaction that writes
-//! says so at its beginning (`BEGIN IMMEDIATE`): one that read first and wanted to write later could
-//! be refused in the middle.
+//! says so at its beginning (`BEGIN IMMEDIATE`): one that read first and wanted to write later
+//! could be refused in the middle.
 //!
 //! A write is durable when its call returns: `synchronous = FULL`. A job that was claimed, or a key
 //! that was shown once, must not be forgotten by a power cut.

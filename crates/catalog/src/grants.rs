@@ -1,10 +1,10 @@
 //! Grants: who has which role on what.
 //!
-//! A grant is on the organization, a folder or a cluster. What a role allows, and that what is granted
-//! above holds below, are rules of the control plane. Here is one rule, since only the database can
-//! keep it against two replicas at once: somebody who can sign in stays Org Administrator. A change
-//! that could end that takes the organization's row first, so two of them can not each remove "the
-//! other" administrator.
+//! A grant is on the organization, a folder or a cluster. What a role allows, and that what is
+//! granted above holds below, are rules of the control plane. Here is one rule, since only the
+//! database can keep it against two replicas at once: somebody who can sign in stays Org
+//! Administrator. A change that could end that takes the organization's row first, so two of them
+//! can not each remove "the other" administrator.
 
 use jiff::Timestamp;
 use uuid::Uuid;

@@ -13,41 +13,42 @@
 //!                                       +--claim again, when the lease is over
 //! ```
 //!
-//! **A slot becomes a job once.** A job may carry a *slot*, such as cluster, cadence and planned time.
-//! The column is unique; enqueuing a slot again returns the job that it became. So every replica can
-//! run the scheduler, and a scheduler that is killed half-way through just runs again.
+//! **A slot becomes a job once.** A job may carry a *slot*, such as cluster, cadence and planned
+//! time. The column is unique; enqueuing a slot again returns the job that it became. So every
+//! replica can run the scheduler, and a scheduler that is killed half-way through just runs again.
 //!
 //! **A running job has one holder.** [`Catalog::claim`] takes one due job: state, holder, lease and
 //! *generation* change in one statement. PostgreSQL takes the row `FOR UPDATE SKIP LOCKED`, so that
-//! replicas do not wait for each other; SQLite does it in a transaction that holds the write lock from
-//! its beginning.
+//! replicas do not wait for each other; SQLite does it in a transaction that holds the write lock
+//! from its beginning.
 //!
-//! **The generation is the fence.** Every claim raises it, and it never falls. The holder gets it in a
-//! [`Lease`], and whatever it writes later (heartbeat, progress, result, the row of a backup) is
-//! written only if job and generation still match and the job still runs. A worker that was
-//! suspended for an hour and wakes up finds itself refused with [`CatalogError::LeaseLost`], and must
-//! stop. The time in `lease_until` is no fence: a lease that is over but that nobody has taken can be
-//! extended, and clocks of replicas may differ. They may differ by less than the time between the
-//! heartbeats and the lease's end; if by more, work is taken away too early and done twice, but never
-//! written twice.
+//! **The generation is the fence.** Every claim raises it, and it never falls. The holder gets it
+//! in a [`Lease`], and whatever it writes later (heartbeat, progress, result, the row of a backup)
+//! is written only if job and generation still match and the job still runs. A worker that was
+//! suspended for an hour and wakes up finds itself refused with [`CatalogError::LeaseLost`], and
+//! must stop. The time in `lease_until` is no fence: a lease that is over but that nobody has taken
+//! can be extended, and clocks of replicas may differ. They may differ by less than the time
+//! between the heartbeats and the lease's end; if by more, work is taken away too early and done
+//! twice, but never written twice.
 //!
-//! **The fence ends at the catalog.** What a worker does to a server or a collection is not stopped by
-//! it. There the engine's own rules hold: ids are claimed by put-if-absent, a restore publishes in one
-//! transaction, and staging belongs to a run that has a keeper. A worker asks with a heartbeat right
-//! before a step that can not be undone.
+//! **The fence ends at the catalog.** What a worker does to a server or a collection is not stopped
+//! by it. There the engine's own rules hold: ids are claimed by put-if-absent, a restore publishes
+//! in one transaction, and staging belongs to a run that has a keeper. A worker asks with a
+//! heartbeat right before a step that can not be undone.
 //!
-//! **Some jobs run alone.** `alone` names what only one running job may have: the backup of a cluster,
-//! the restore into a cluster, the upkeep of a location. Claiming passes over jobs whose place is
-//! taken. Two replicas can still pick two such jobs at the same moment; then the partial unique index
-//! refuses the second, and it looks again.
+//! **Some jobs run alone.** `alone` names what only one running job may have: the backup of a
+//! cluster, the restore into a cluster, the upkeep of a location. Claiming passes over jobs whose
+//! place is taken. Two replicas can still pick two such jobs at the same moment; then the partial
+//! unique index refuses the second, and it looks again.
 //!
-//! **A backup that is needed stays.** A job that reads a backup, or builds on it, names it, and until
-//! the job has ended the backup can not be retired (see [`crate::backups`]).
+//! **A backup that is needed stays.** A job that reads a backup, or builds on it, names it, and
+//! until the job has ended the backup can not be retired (see [`crate::backups`]).
 //!
-//! **Cancelling asks.** A pending job is canceled at once. A running one is marked, its holder learns
-//! of it with the next heartbeat, undoes what it did, and says that it is canceled. If the holder dies
-//! instead, the job is claimed again with the mark on it, and whoever gets it does the undoing. A job
-//! that has ended can not be canceled; one that ends well before it noticed, has ended well.
+//! **Cancelling asks.** A pending job is canceled at once. A running one is marked, its holder
+//! learns of it with the next heartbeat, undoes what it did, and says that it is canceled. If the
+//! holder dies instead, the job is claimed again with the mark on it, and whoever gets it does the
+//! undoing. A job that has ended can not be canceled; one that ends well before it noticed, has
+//! ended well.
 //!
 //! # Crash cases
 //!
@@ -62,9 +63,9 @@
 //! | after it | an ended job | nobody needs to |
 //! | while waiting for a retry | a pending job with a later `not_before` | any worker, then |
 //!
-//! How often a job was claimed stands in `attempts`: a job that kills its workers is given up by the
-//! control plane, not by these rules. An orderly shutdown gives jobs back by [`Write::release_job`],
-//! and does not count.
+//! How often a job was claimed stands in `attempts`: a job that kills its workers is given up by
+//! the control plane, not by these rules. An orderly shutdown gives jobs back by
+//! [`Write::release_job`], and does not count.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -227,11 +228,11 @@ pub struct Job {
     pub finished_at: Option<Timestamp>,
 }
 
-pub(crate) const COLUMNS: &str = "jobs.id, jobs.kind, jobs.state, jobs.cluster_id, jobs.location_id, jobs.backup_id, jobs.slot, \
-     jobs.payload, jobs.statement, jobs.requested_by, jobs.not_before, jobs.attempts, \
-     jobs.generation, jobs.holder, jobs.lease_until, jobs.cancel_requested_at, jobs.progress, \
-     jobs.error_code, jobs.error_message, jobs.result, jobs.created_at, jobs.started_at, \
-     jobs.finished_at";
+pub(crate) const COLUMNS: &str = "jobs.id, jobs.kind, jobs.state, jobs.cluster_id, \
+     jobs.location_id, jobs.backup_id, jobs.slot, jobs.payload, jobs.statement, jobs.requested_by, \
+     jobs.not_before, jobs.attempts, jobs.generation, jobs.holder, jobs.lease_until, \
+     jobs.cancel_requested_at, jobs.progress, jobs.error_code, jobs.error_message, jobs.result, \
+     jobs.created_at, jobs.started_at, jobs.finished_at";
 
 impl FromRow for Job {
     fn from_row(row: &Row) -> Result<Self> {
@@ -349,8 +350,8 @@ impl Catalog {
         kinds: &[JobKind],
         length: SignedDuration,
     ) -> Result<Option<Claimed>> {
-        // Whoever loses a place that must be alone finds it taken at the next look. So a second loss
-        // in a row means that another job of another place was lost; each is somebody's gain.
+        // Whoever loses a place that must be alone finds it taken at the next look. So a second
+        // loss in a row means that another job of another place was lost; each is somebody's gain.
         const LOOKS: usize = 16;
         for _ in 1..LOOKS {
             match self.try_claim(holder, kinds, length).await {
@@ -395,8 +396,9 @@ impl Catalog {
         }))
     }
 
-    /// Says that the holder lives, and how far it is; learns whether it is to stop. An error that may
-    /// pass is no reason to stop before the lease is over; [`CatalogError::LeaseLost`] is, at once.
+    /// Says that the holder lives, and how far it is; learns whether it is to stop. An error that
+    /// may pass is no reason to stop before the lease is over; [`CatalogError::LeaseLost`] is, at
+    /// once.
     pub async fn heartbeat(&self, lease: &Lease, progress: Option<&Value>) -> Result<Heartbeat> {
         let mut write = self.begin().await?;
         let beat = write.beat(lease, progress).await?;
@@ -506,8 +508,8 @@ impl Write<'_> {
         self.tx.run("canceling the jobs of a cluster", sql, args![cluster, now]).await
     }
 
-    /// Goes on only while the lease is held, and holds it until the commit: nobody can claim the job
-    /// meanwhile. The first statement of every transaction in which a holder writes something.
+    /// Goes on only while the lease is held, and holds it until the commit: nobody can claim the
+    /// job meanwhile. The first statement of every transaction in which a holder writes something.
     pub async fn hold(&mut self, lease: &Lease) -> Result<Heartbeat> {
         self.beat(lease, None).await
     }
@@ -547,8 +549,8 @@ impl Write<'_> {
         self.fenced("ending a job", lease, change, values).await
     }
 
-    /// Gives a job back after an error that may pass, to be begun again at `at`. One that is wished to
-    /// stop ends here: what it did was undone.
+    /// Gives a job back after an error that may pass, to be begun again at `at`. One that is wished
+    /// to stop ends here: what it did was undone.
     pub async fn retry_job(
         &mut self,
         lease: &Lease,

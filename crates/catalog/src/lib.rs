@@ -8,8 +8,8 @@
 //!
 //! Questions are methods of [`Catalog`]. Changes are methods of [`Write`], a transaction: so a
 //! change and the audit event that tells of it become visible together, or neither does. Only the
-//! short calls of a job's holder ([`Catalog::claim`], [`Catalog::heartbeat`]), of a session and of an
-//! API key stand alone.
+//! short calls of a job's holder ([`Catalog::claim`], [`Catalog::heartbeat`]), of a session and of
+//! an API key stand alone.
 //!
 //! In reading order:
 //!
@@ -17,14 +17,15 @@
 //! * [`id`], [`clock`], [`page`], [`sealed`], [`redact`]: what all nouns share.
 //! * [`organization`], [`users`], [`sessions`], [`service_accounts`], [`api_keys`], [`grants`],
 //!   [`audit`]: who is who, who may what, who did what.
-//! * [`storage_locations`], [`clusters`], [`backup_settings`], [`backups`]: what is backed up, where
-//!   to, how often, and what exists.
+//! * [`storage_locations`], [`clusters`], [`backup_settings`], [`backups`]: what is backed up,
+//!   where to, how often, and what exists.
 //! * [`jobs`], [`restores`], [`drills`]: what is to be done, by whom, and how it went.
 //! * `database`, `dialect`: one way to speak to both databases.
 //!
 //! Invariant: the collections are the truth. Every row of `backups` can be made again from the
-//! manifests, with the same id. What a manifest does not say is worked out anew by whoever rebuilds:
-//! which cluster it was (by the system identifier), and until when it is kept (by the settings).
+//! manifests, with the same id. What a manifest does not say is worked out anew by whoever
+//! rebuilds: which cluster it was (by the system identifier), and until when it is kept (by the
+//! settings).
 //!
 //! Invariant: no secret is in the database in the clear. Passwords are hashed by Argon2id, tokens
 //! and keys (which are random) by BLAKE3, and what must be read again is sealed.

@@ -1,12 +1,13 @@
 //! Lists, a page at a time.
 //!
-//! A page begins where the last one ended: after a *key*, the value of the column that sorts the list
-//! and the row's id, not after a number of rows. So a page costs the same wherever it lies, and rows
-//! that come or go meanwhile neither repeat nor hide others. A list stands still in one more way: its
-//! first page fixes *as of* when it is read, and rows made later do not enter the pages that follow.
+//! A page begins where the last one ended: after a *key*, the value of the column that sorts the
+//! list and the row's id, not after a number of rows. So a page costs the same wherever it lies,
+//! and rows that come or go meanwhile neither repeat nor hide others. A list stands still in one
+//! more way: its first page fixes *as of* when it is read, and rows made later do not enter the
+//! pages that follow.
 //!
-//! A token holds all of that. It is no secret and no proof: what it can do is choose a position in a
-//! list that its bearer may read anyway, and everything in it is checked and bound as values.
+//! A token holds all of that. It is no secret and no proof: what it can do is choose a position in
+//! a list that its bearer may read anyway, and everything in it is checked and bound as values.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -1,10 +1,10 @@
 //! Secrets at rest: encrypted before they reach the database.
 //!
-//! Connection URLs, collection URLs and keys of collections are sealed with XChaCha20-Poly1305 under
-//! a *master key*, which lies in a file of its own, never in the database. A dump of the catalog, or
-//! a replica of its server, tells nothing about the clusters. Each value is bound to its place: the
-//! associated data is table, row and column, so that nobody who can write to the database can move
-//! one cluster's sealed URL into another's row and have it opened there.
+//! Connection URLs, collection URLs and keys of collections are sealed with XChaCha20-Poly1305
+//! under a *master key*, which lies in a file of its own, never in the database. A dump of the
+//! catalog, or a replica of its server, tells nothing about the clusters. Each value is bound to
+//! its place: the associated data is table, row and column, so that nobody who can write to the
+//! database can move one cluster's sealed URL into another's row and have it opened there.
 //!
 //! ```text
 //! sealed value:  01 | key id, 8 bytes | nonce, 24 bytes | ciphertext and tag
@@ -21,14 +21,14 @@
 //! 3. [`MasterKeys::retire_old_in`] leaves only the first key in the file. Not before 2 has ended:
 //!    what still needed an old key would be lost.
 //!
-//! With several replicas, the file of step 1 is given to all of them, and they are restarted, before
-//! step 2.
+//! With several replicas, the file of step 1 is given to all of them, and they are restarted,
+//! before step 2.
 //!
 //! # The wrong key
 //!
 //! The catalog keeps one sealed value of no meaning, the *key check*. Opening the catalog with keys
-//! that do not open it fails at once, and a key file is only made for a catalog that has none yet: a
-//! lost key file is an error, not a reason to begin again with another key.
+//! that do not open it fails at once, and a key file is only made for a catalog that has none yet:
+//! a lost key file is an error, not a reason to begin again with another key.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};

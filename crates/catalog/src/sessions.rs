@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::database::{FromRow, Row, args};
 use crate::sealed::{Secret, random, to_hex};
 use crate::users::User;
-use crate::{Catalog, Result, UserId, Write};
+use crate::{Catalog, CatalogError, Result, UserId, Write};
 
 /// How long sessions live.
 #[derive(Clone, Copy, Debug)]
@@ -82,10 +82,12 @@ impl Catalog {
         let Some(mut session) = found.filter(|session| now < session.ends_at()) else {
             return Ok(None);
         };
-        let user = self.user(session.user).await?;
-        if user.disabled_at.is_some() {
-            return Ok(None);
-        }
+        // A user that is removed takes its sessions along, perhaps at this moment.
+        let user = match self.user(session.user).await {
+            Ok(user) if user.disabled_at.is_none() => user,
+            Ok(_) | Err(CatalogError::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
         let unseen = now.duration_since(session.last_seen).as_secs();
         if unseen > session.idle_seconds / 20 {
             let mut write = self.begin().await?;

@@ -166,8 +166,8 @@ impl Catalog {
         query.read(&self.database, "listing users", page, self.now()).await
     }
 
-    /// The user with this address and password. None: one of them is wrong, or the user is disabled;
-    /// which, nobody is told.
+    /// The user with this address and password. None: one of them is wrong, or the user is
+    /// disabled; which, nobody is told.
     pub async fn check_password(&self, email: &str, password: Secret) -> Result<Option<User>> {
         // Something that is no address belongs to nobody, and costs the same.
         let email = normal(email).unwrap_or_default();

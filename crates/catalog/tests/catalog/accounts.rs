@@ -71,9 +71,8 @@ on_both! {
     async fn an_address_belongs_to_one_user(test: Test) {
         user(&test.catalog, "ann@example.com", None).await;
         let mut write = test.catalog.begin().await.unwrap();
-        let again = NewUser {
-            email: "Ann@example.com".to_owned(), name: String::new(), password: None,
-        };
+        let again =
+            NewUser { email: "Ann@example.com".to_owned(), name: String::new(), password: None };
         let error = write.create_user(&again).await.unwrap_err();
         assert_eq!(error.to_string(), "user ann@example.com exists already");
         drop(write);
@@ -91,7 +90,9 @@ on_both! {
         let begin = async || {
             let mut write = catalog.begin().await.unwrap();
             let (token, _) = write
-                .start_session(id, LIFETIME, Some("192.0.2.7"), Some("browser")).await.unwrap();
+                .start_session(id, LIFETIME, Some("192.0.2.7"), Some("browser"))
+                .await
+                .unwrap();
             write.commit().await.unwrap();
             token
         };

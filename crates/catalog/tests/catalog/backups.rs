@@ -89,8 +89,11 @@ on_both! {
         for at in ["2026-11-20T00:00:00Z", "2026-11-20T23:59:59.99Z", "2026-11-21T00:00:00Z"] {
             test.backup(&cluster, &location, time(at)).await;
         }
-        for (at, fails) in [("2026-11-19T12:00:00Z", true), ("2026-11-21T12:00:00Z", true),
-                            ("2026-11-21T13:00:00Z", false)] {
+        for (at, fails) in [
+            ("2026-11-19T12:00:00Z", true),
+            ("2026-11-21T12:00:00Z", true),
+            ("2026-11-21T13:00:00Z", false),
+        ] {
             test.clock.set(time(at));
             let mut write = catalog.begin().await.unwrap();
             write.enqueue(&NewJob::of(JobKind::Backup, cluster.id)).await.unwrap();
@@ -109,9 +112,8 @@ on_both! {
         let days = async |from: &str, until: &str| {
             catalog.calendar(cluster.id, time(from), time(until)).await.unwrap()
         };
-        let day = |date: &str, complete, failed| {
-            Day { date: date.parse().unwrap(), complete, failed }
-        };
+        let day =
+            |date: &str, complete, failed| Day { date: date.parse().unwrap(), complete, failed };
         assert_eq!(
             days("2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z").await,
             [day("2026-11-19", 0, 1), day("2026-11-20", 2, 0), day("2026-11-21", 1, 1)]

@@ -54,8 +54,10 @@ on_both! {
             plan: Some(Plan::Advanced),
             state: Some(ClusterState::Locked),
             operation_status: Some("TENANT_RESTORE_RUNNING".into()),
-            connection: Some(Connection { url: Secret::new("postgresql://b:c@d/e"),
-                                          shown: "postgresql://b@d/e".into() }),
+            connection: Some(Connection {
+                url: Secret::new("postgresql://b:c@d/e"),
+                shown: "postgresql://b@d/e".into(),
+            }),
             server: Some(("17.2".into(), Some("7300000000000000001".into()))),
             regions: Some((vec!["eu".into()], "eu".into())),
             folder: Some(Some(FolderId::new())),
@@ -67,8 +69,10 @@ on_both! {
         let emptied = ClusterChange { folder: Some(None), ..ClusterChange::default() };
         let out = write.change_cluster(old.id, &emptied).await.unwrap();
         write.commit().await.unwrap();
-        assert_eq!((new.name.as_str(), new.plan, new.state),
-                   ("books", Plan::Advanced, ClusterState::Locked));
+        assert_eq!(
+            (new.name.as_str(), new.plan, new.state),
+            ("books", Plan::Advanced, ClusterState::Locked)
+        );
         assert_eq!((new.primary_region.as_str(), new.regions.len()), ("eu", 1));
         assert_eq!(new.server_version.as_deref(), Some("17.2"));
         assert_eq!(new.system_identifier.as_deref(), Some("7300000000000000001"));
@@ -106,7 +110,10 @@ on_both! {
         let new = test.cluster("ledger").await;
         assert_ne!(new.id, old.id);
         let deleted = catalog.cluster(old.id).await.unwrap();
-        assert_eq!((deleted.state, deleted.deleted_at), (ClusterState::Deleted, Some(catalog.now())));
+        assert_eq!(
+            (deleted.state, deleted.deleted_at),
+            (ClusterState::Deleted, Some(catalog.now()))
+        );
         assert!(catalog.connection(old.id).await.is_err(), "its connection is wiped");
         assert_eq!(catalog.job(waiting.id).await.unwrap().state, JobState::Canceled);
         assert_eq!(catalog.cluster_by_name("ledger").await.unwrap().unwrap().id, new.id);
@@ -122,8 +129,13 @@ on_both! {
         drop(write);
         let all = ClusterFilter { inactive: true, ..ClusterFilter::default() };
         assert_eq!(catalog.clusters(&all, &Page::default()).await.unwrap().items.len(), 2);
-        let only = ClusterFilter { only: vec![old.id], ..ClusterFilter::default() };
-        assert!(catalog.clusters(&only, &Page::default()).await.unwrap().items.is_empty());
+        let visible = async |only: Vec<ClusterId>| {
+            let filter = ClusterFilter { only: Some(only), ..ClusterFilter::default() };
+            catalog.clusters(&filter, &Page::default()).await.unwrap().items.len()
+        };
+        assert_eq!(visible(vec![old.id, new.id]).await, 1);
+        assert_eq!(visible(vec![old.id]).await, 0);
+        assert_eq!(visible(Vec::new()).await, 0, "who may see none, sees none");
     }
 
     async fn a_location_is_kept_as_long_as_it_is_needed(test: Test) {

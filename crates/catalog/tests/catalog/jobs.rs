@@ -56,7 +56,10 @@ on_both! {
 
         test.clock.advance(seconds(5));
         let Claimed { job: running, lease } = claim(catalog).await.unwrap();
-        assert_eq!((running.state, running.attempts, running.generation), (JobState::Running, 1, 1));
+        assert_eq!(
+            (running.state, running.attempts, running.generation),
+            (JobState::Running, 1, 1)
+        );
         assert_eq!(running.holder.as_deref(), Some("worker"));
         assert_eq!(running.started_at, Some(catalog.now()));
         assert_eq!(running.lease_until, Some(catalog.now() + seconds(30)));
@@ -70,7 +73,8 @@ on_both! {
         assert_eq!(catalog.job(job.id).await.unwrap().progress, Some(json!({"rows": 7})));
 
         let failed = Ending::Failed {
-            code: "denied".into(), message: "postgresql://ann:hush@db/x refused".into(),
+            code: "denied".into(),
+            message: "postgresql://ann:hush@db/x refused".into(),
         };
         let ended = finish(catalog, &lease, &failed).await.unwrap();
         assert_eq!((ended.state, ended.finished_at), (JobState::Failed, Some(catalog.now())));
@@ -86,7 +90,8 @@ on_both! {
     async fn a_slot_becomes_a_job_once(test: Test) {
         let cluster = test.cluster("ledger").await.id;
         let replica = test.replica().await;
-        let new = NewJob { slot: Some("2026-11-22T14".into()), ..NewJob::of(JobKind::Backup, cluster) };
+        let new =
+            NewJob { slot: Some("2026-11-22T14".into()), ..NewJob::of(JobKind::Backup, cluster) };
         let enqueue = async |catalog: &Catalog| {
             let mut write = catalog.begin().await.unwrap();
             let enqueued = write.enqueue(&new).await.unwrap();
@@ -170,7 +175,8 @@ on_both! {
         let catalog = &test.catalog;
         let cluster = test.cluster("ledger").await.id;
         let later = NewJob {
-            not_before: Some(catalog.now() + seconds(10)), ..NewJob::of(JobKind::Backup, cluster)
+            not_before: Some(catalog.now() + seconds(10)),
+            ..NewJob::of(JobKind::Backup, cluster)
         };
         enqueue(catalog, &later).await;
         assert!(claim(catalog).await.is_none());
@@ -189,7 +195,10 @@ on_both! {
         };
         let waiting = enqueue(catalog, &NewJob::of(JobKind::Backup, cluster)).await;
         let canceled = cancel(waiting.id).await.unwrap();
-        assert_eq!((canceled.state, canceled.finished_at), (JobState::Canceled, Some(catalog.now())));
+        assert_eq!(
+            (canceled.state, canceled.finished_at),
+            (JobState::Canceled, Some(catalog.now()))
+        );
         assert!(claim(catalog).await.is_none());
         let error = cancel(waiting.id).await.unwrap_err();
         assert!(error.to_string().contains("job with status canceled cannot be"), "{error}");
@@ -233,7 +242,10 @@ on_both! {
         write.cancel_job(job.id).await.unwrap();
         let canceled = write.retry_job(&last.lease, at, "x", "x").await.unwrap();
         write.commit().await.unwrap();
-        assert_eq!((canceled.state, canceled.finished_at), (JobState::Canceled, Some(catalog.now())));
+        assert_eq!(
+            (canceled.state, canceled.finished_at),
+            (JobState::Canceled, Some(catalog.now()))
+        );
     }
 
     async fn a_backup_that_a_job_builds_on_stays(test: Test) {
@@ -259,7 +271,8 @@ on_both! {
         for (cluster, slot) in
             [(a, Some("1")), (a, Some("2")), (a, None), (b, Some("3")), (b, None)]
         {
-            let new = NewJob { slot: slot.map(str::to_owned), ..NewJob::of(JobKind::Backup, cluster) };
+            let new =
+                NewJob { slot: slot.map(str::to_owned), ..NewJob::of(JobKind::Backup, cluster) };
             enqueue(catalog, &new).await;
             let lease = claim(catalog).await.unwrap().lease;
             finish(catalog, &lease, &well()).await.unwrap();
@@ -281,8 +294,8 @@ on_both! {
         assert_eq!(catalog.jobs(&filter, &Page::default()).await.unwrap().items.len(), 2);
     }
 
-    // Two replicas with four workers each, some of which die: no job is run twice at one generation,
-    // no two backups of a cluster run at once, and in the end every job has ended.
+    // Two replicas with four workers each, some of which die: no job is run twice at one
+    // generation, no two backups of a cluster run at once, and in the end every job has ended.
     async fn workers_of_several_replicas_share_the_work(test: Test) {
         const JOBS: usize = 60;
         let mut clusters = Vec::new();

@@ -1,8 +1,8 @@
 //! Random interleavings of several workers, compared with a model of the rules.
 //!
-//! The model is the essay of `jobs.rs` in a few lines of Rust. Every claim, refusal and state of the
-//! catalog must be what it says. All leases that were ever given out are tried again and again, since
-//! the old ones are what fencing is about.
+//! The model is the essay of `jobs.rs` in a few lines of Rust. Every claim, refusal and state of
+//! the catalog must be what it says. All leases that were ever given out are tried again and again,
+//! since the old ones are what fencing is about.
 
 use std::collections::HashSet;
 

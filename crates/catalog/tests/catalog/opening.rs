@@ -35,9 +35,7 @@ on_both! {
     async fn replicas_may_make_it_at_once(test: Test) {
         let (address, folder, _server) = empty(test.catalog.dialect());
         let keys = MasterKeys::generate();
-        let open = || Catalog::open(
-            &address, KeySource::Keys(keys.clone()), Arc::new(SystemClock),
-        );
+        let open = || Catalog::open(&address, KeySource::Keys(keys.clone()), Arc::new(SystemClock));
         let (a, b, c) = tokio::join!(open(), open(), open());
         for opened in [a, b, c] {
             opened.unwrap().ping().await.unwrap();

@@ -34,7 +34,8 @@ async fn walk(
 on_both! {
     async fn a_list_is_walked_there_and_back(test: Test) {
         // Upper and lower case, and letters beyond ASCII: by bytes, the same on both.
-        let mut expected: Vec<String> = "B a c Z ä é 10 2 _x".split(' ').map(str::to_owned).collect();
+        let mut expected: Vec<String> =
+            "B a c Z ä é 10 2 _x".split(' ').map(str::to_owned).collect();
         for (number, name) in expected.iter().enumerate() {
             test.cluster(name).await;
             // Some of them at the same moment.
@@ -89,11 +90,15 @@ on_both! {
             write.commit().await.unwrap();
         }
         let filter = ClusterFilter {
-            inactive: true, sort: Some(ClusterSort::DeletedAt), ..ClusterFilter::default()
+            inactive: true,
+            sort: Some(ClusterSort::DeletedAt),
+            ..ClusterFilter::default()
         };
         let (there, back) = walk(&test.catalog, &filter, Page::first(1)).await;
-        assert_eq!((there, back), (vec!["b".into(), "a".into(), "c".into()],
-                                   vec!["b".into(), "a".into(), "c".into()]));
+        assert_eq!(
+            (there, back),
+            (vec!["b".into(), "a".into(), "c".into()], vec!["b".into(), "a".into(), "c".into()])
+        );
         let active = test.catalog.clusters(&ClusterFilter::default(), &Page::first(9)).await;
         assert_eq!(names(&active.unwrap()), ["c"]);
     }
@@ -109,7 +114,8 @@ on_both! {
             let error = test.catalog.clusters(&filter, &Page::at(token, 1)).await.unwrap_err();
             assert!(matches!(error, CatalogError::Invalid { .. }), "{token}: {error}");
         }
-        let other = ClusterFilter { sort: Some(ClusterSort::CreatedAt), ..ClusterFilter::default() };
+        let other =
+            ClusterFilter { sort: Some(ClusterSort::CreatedAt), ..ClusterFilter::default() };
         let error = test.catalog.clusters(&other, &Page::at(good.clone(), 1)).await.unwrap_err();
         assert!(error.to_string().contains("another list"), "{error}");
         assert!(test.catalog.locations(None, &Page::at(good, 1)).await.is_err());

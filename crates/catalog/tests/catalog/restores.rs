@@ -20,7 +20,9 @@ on_both! {
             backup: backup.id,
             kind: RestoreKind::Table,
             objects: vec![RestoreObject {
-                database: "movr".into(), schema: Some("public".into()), table: Some("rides".into()),
+                database: "movr".into(),
+                schema: Some("public".into()),
+                table: Some("rides".into()),
             }],
             options: json!({"into_db": "other", "skip_missing_views": true}),
             statement: Some("RESTORE TABLE x FROM 's3://b?AWS_SECRET_ACCESS_KEY=hush'".into()),
@@ -29,7 +31,10 @@ on_both! {
         let mut write = catalog.begin().await.unwrap();
         let asked = write.enqueue_restore(&new).await.unwrap();
         write.commit().await.unwrap();
-        assert_eq!((asked.source_name.as_str(), asked.destination_name.as_str()), ("ledger", "copy"));
+        assert_eq!(
+            (asked.source_name.as_str(), asked.destination_name.as_str()),
+            ("ledger", "copy")
+        );
         assert_eq!((asked.backup, asked.backup_data_from), (backup.id, backup.data_from));
         assert_eq!((asked.kind, &asked.objects), (new.kind, &new.objects));
         assert_eq!((&asked.options, asked.completion), (&new.options, 0.0));
@@ -39,7 +44,8 @@ on_both! {
         assert!(statement.ends_with("AWS_SECRET_ACCESS_KEY=redacted'"), "{statement}");
         assert_eq!(catalog.restore(asked.job.id).await.unwrap(), asked);
 
-        let lease = catalog.claim("w", &[JobKind::Restore], seconds(60)).await.unwrap().unwrap().lease;
+        let lease =
+            catalog.claim("w", &[JobKind::Restore], seconds(60)).await.unwrap().unwrap().lease;
         let mut write = catalog.begin().await.unwrap();
         write.set_completion(&lease, 0.25).await.unwrap();
         write.commit().await.unwrap();
@@ -51,7 +57,10 @@ on_both! {
         write.commit().await.unwrap();
         let done = catalog.restore(asked.job.id).await.unwrap();
         assert_eq!((done.completion, done.set_again.len()), (1.0, 1));
-        assert_eq!((done.job.state, done.job.result), (JobState::Succeeded, Some(json!({"rows": 7}))));
+        assert_eq!(
+            (done.job.state, done.job.result),
+            (JobState::Succeeded, Some(json!({"rows": 7})))
+        );
 
         let mut write = catalog.begin().await.unwrap();
         let error = write.set_completion(&lease, 0.5).await.unwrap_err();
@@ -69,8 +78,10 @@ on_both! {
             assert_eq!(found.items.len(), count, "{filter:?}");
         }
         // Of nothing, and into nothing.
-        for wrong in [NewRestore { source: ClusterId::new(), ..new.clone() },
-                      NewRestore { destination: ClusterId::new(), ..new.clone() }] {
+        for wrong in [
+            NewRestore { source: ClusterId::new(), ..new.clone() },
+            NewRestore { destination: ClusterId::new(), ..new.clone() },
+        ] {
             let mut write = catalog.begin().await.unwrap();
             let error = write.enqueue_restore(&wrong).await.unwrap_err();
             assert!(matches!(error, CatalogError::NotFound { .. }), "{error}");
@@ -86,9 +97,12 @@ on_both! {
         let again = write.enqueue_drill(backup.id, Some("drill/1")).await.unwrap();
         write.commit().await.unwrap();
         assert_eq!(again, asked);
-        let lease = catalog.claim("w", &[JobKind::Drill], seconds(60)).await.unwrap().unwrap().lease;
+        let lease =
+            catalog.claim("w", &[JobKind::Drill], seconds(60)).await.unwrap().unwrap().lease;
         let findings = Findings {
-            tables_checked: 6, rows_checked: 1_017, differences: vec!["movr.rides: 1 row".into()],
+            tables_checked: 6,
+            rows_checked: 1_017,
+            differences: vec!["movr.rides: 1 row".into()],
         };
         let mut write = catalog.begin().await.unwrap();
         write.set_findings(&lease, &findings).await.unwrap();

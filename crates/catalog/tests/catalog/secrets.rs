@@ -12,13 +12,14 @@ on_both! {
         let location = test.location("here").await;
         let password = HashedPassword::of(Secret::new("hush-password")).await.unwrap();
         let new = NewUser {
-            email: "ann@example.com".into(), name: "Ann".into(), password: Some(password),
+            email: "ann@example.com".into(),
+            name: "Ann".into(),
+            password: Some(password),
         };
         let mut write = catalog.begin().await.unwrap();
         let user = write.create_user(&new).await.unwrap();
-        let lifetime = strongroom_catalog::sessions::Lifetime {
-            total: seconds(60), idle: seconds(60),
-        };
+        let lifetime =
+            strongroom_catalog::sessions::Lifetime { total: seconds(60), idle: seconds(60) };
         let (token, session) = write.start_session(user.id, lifetime, None, None).await.unwrap();
         let account = write.create_service_account("x", "", None).await.unwrap();
         let (key, secret) = write.create_api_key(account.id, "x").await.unwrap();
@@ -64,9 +65,9 @@ on_both! {
         let key_file = std::fs::read_to_string(&test.key_file).unwrap();
         let contains = |needle: &str| {
             let hex: String = needle.bytes().map(|byte| format!("{byte:02x}")).collect();
-            [needle, &hex].iter().any(|needle| {
-                stored.windows(needle.len()).any(|bytes| bytes == needle.as_bytes())
-            })
+            [needle, &hex]
+                .iter()
+                .any(|needle| stored.windows(needle.len()).any(|bytes| bytes == needle.as_bytes()))
         };
         assert!(contains("ann@example.com"), "the test reads what was written");
         for needle in ["hush", key_file.trim()].into_iter().chain(random) {

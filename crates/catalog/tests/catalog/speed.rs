@@ -16,9 +16,9 @@ const TICK: Duration = Duration::from_secs(1);
 /// Machines that run tests are busy: this many times as much fails.
 const SLACK: u32 = 10;
 
-/// Copies one cluster 999 times; its backup 100,000 times, 36 seconds apart, in turn to each cluster;
-/// and gives every cluster 20 failed jobs, an hour apart. `UUID(n)`, `LATER(time, seconds)`,
-/// `NAME(time, seconds)` and `SERIES(n)` are spelled by each database.
+/// Copies one cluster 999 times; its backup 100,000 times, 36 seconds apart, in turn to each
+/// cluster; and gives every cluster 20 failed jobs, an hour apart. `UUID(n)`, `LATER(time,
+/// seconds)`, `NAME(time, seconds)` and `SERIES(n)` are spelled by each database.
 const FILL: [&str; 4] = [
     "INSERT INTO clusters SELECT UUID(1000 + n), 'cluster ' || n, engine, plan, provider, regions, \
      primary_region, state, operation_status, connection_sealed, connection_shown, server_version, \
@@ -126,18 +126,28 @@ on_both! {
         let cluster: ClusterId = "00000000-0000-0000-0000-000000000400".parse().unwrap();
         let of_one = BackupFilter { cluster: Some(cluster), ..BackupFilter::default() };
         median("clusters by name", LIST, test, async || {
-            catalog.clusters(&ClusterFilter::default(), &Page::first(100)).await.unwrap().items.len()
-        }).await;
+            catalog
+                .clusters(&ClusterFilter::default(), &Page::first(100))
+                .await
+                .unwrap()
+                .items
+                .len()
+        })
+        .await;
         let all = ClusterFilter {
-            inactive: true, sort: Some(ClusterSort::CreatedAt), ..ClusterFilter::default()
+            inactive: true,
+            sort: Some(ClusterSort::CreatedAt),
+            ..ClusterFilter::default()
         };
         median("a thousand clusters, newest first", LIST, test, async || {
             let page = Page::first(1000).order(Order::Descending);
             catalog.clusters(&all, &page).await.unwrap().items.len()
-        }).await;
+        })
+        .await;
         median("backups of a cluster", LIST, test, async || {
             catalog.backups(&of_one, &Page::first(500)).await.unwrap().items.len()
-        }).await;
+        })
+        .await;
         median("backups of a cluster on a day", LIST, test, async || {
             let filter = BackupFilter {
                 from: Some(time("2026-10-02T00:00:00Z")),
@@ -145,10 +155,12 @@ on_both! {
                 ..of_one.clone()
             };
             catalog.backups(&filter, &Page::first(500)).await.unwrap().items.len()
-        }).await;
+        })
+        .await;
         median("500 of all backups", LIST, test, async || {
             catalog.backups(&BackupFilter::default(), &Page::first(500)).await.unwrap().items.len()
-        }).await;
+        })
+        .await;
         let mut page = Page::first(1000);
         for _ in 0..20 {
             let listed = catalog.backups(&BackupFilter::default(), &page).await.unwrap();
@@ -157,11 +169,13 @@ on_both! {
         page.limit = Some(100);
         median("100 of all backups, 20,000 in", LIST, test, async || {
             catalog.backups(&BackupFilter::default(), &page).await.unwrap().items.len()
-        }).await;
+        })
+        .await;
         median("the calendar of three months", LIST, test, async || {
             let (from, until) = (time("2026-09-01T00:00:00Z"), time("2026-12-01T00:00:00Z"));
             catalog.calendar(cluster, from, until).await.unwrap().len()
-        }).await;
+        })
+        .await;
         median("incomplete backups of a cluster", LIST, test, async || {
             let filter = JobFilter {
                 kinds: vec![JobKind::Backup],
@@ -170,10 +184,12 @@ on_both! {
                 ..JobFilter::default()
             };
             catalog.jobs(&filter, &Page::first(100)).await.unwrap().items.len()
-        }).await;
+        })
+        .await;
         median("what the scheduler must know", TICK, test, async || {
             catalog.schedules().await.unwrap().len()
-        }).await;
+        })
+        .await;
         // Nothing is due, among 20,000 jobs.
         let claims = Instant::now();
         for _ in 0..20 {
