@@ -1,0 +1,217 @@
+//! The audit log: who did what, on which object, from where, and how it went.
+//!
+//! Events are recorded in the transaction of the change that they tell of. They are never changed
+//! or removed: the database itself refuses. So they name people and objects by name beside the id,
+//! and refer to no other table. Details pass through [`crate::redact`].
+
+use jiff::Timestamp;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::database::{FromRow, Row, args, named};
+use crate::page::{Query, Sort};
+use crate::{
+    AuditEventId, Catalog, ClusterId, Listed, Order, Page, Result, ServiceAccountId, UserId, Write,
+    redact,
+};
+
+named! {
+    /// The kind of who did it.
+    pub enum ActorKind: "actor type" {
+        /// A person.
+        User = "USER",
+        /// A program.
+        ServiceAccount = "SERVICE_ACCOUNT",
+        /// The service itself: the scheduler, a worker, the command line.
+        System = "SYSTEM",
+        /// Nobody known: a sign-in that failed.
+        Unknown = "UNKNOWN",
+    }
+}
+
+/// Who did it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Actor {
+    /// What kind of actor.
+    pub kind: ActorKind,
+    /// The id of the user or the service account.
+    pub id: Option<Uuid>,
+    /// The name at the time.
+    pub name: String,
+}
+
+impl Actor {
+    /// A person.
+    pub fn user(id: UserId, name: impl Into<String>) -> Self {
+        Actor { kind: ActorKind::User, id: Some(id.0), name: name.into() }
+    }
+
+    /// A program.
+    pub fn service_account(id: ServiceAccountId, name: impl Into<String>) -> Self {
+        Actor { kind: ActorKind::ServiceAccount, id: Some(id.0), name: name.into() }
+    }
+
+    /// The part of the service that did it, such as `scheduler`.
+    pub fn system(part: impl Into<String>) -> Self {
+        Actor { kind: ActorKind::System, id: None, name: part.into() }
+    }
+
+    /// Somebody who gave this name and could not prove it.
+    pub fn unknown(name: impl Into<String>) -> Self {
+        Actor { kind: ActorKind::Unknown, id: None, name: name.into() }
+    }
+}
+
+named! {
+    /// How it went.
+    pub enum Outcome: "outcome" {
+        /// It was done.
+        Done = "DONE",
+        /// It was not allowed.
+        Refused = "REFUSED",
+        /// It was allowed, and failed.
+        Failed = "FAILED",
+    }
+}
+
+/// What is to be recorded.
+#[derive(Clone, Debug)]
+pub struct NewEvent {
+    /// Who did it.
+    pub actor: Actor,
+    /// What, such as `AUDIT_LOG_ACTION_RESTORE_CLUSTER`.
+    pub action: String,
+    /// The kind of object, such as `cluster`.
+    pub object_kind: String,
+    /// The object's id.
+    pub object_id: Option<String>,
+    /// The object's name at the time.
+    pub object_name: Option<String>,
+    /// The cluster that it concerns.
+    pub cluster: Option<ClusterId>,
+    /// The address that the request came from.
+    pub address: Option<String>,
+    /// The request's id, which is in the logs, too.
+    pub request_id: Option<String>,
+    /// How it went.
+    pub outcome: Outcome,
+    /// What else is worth knowing. Secrets are blotted out.
+    pub details: Value,
+}
+
+impl NewEvent {
+    /// Something that was done, to an object of this kind.
+    pub fn done(actor: Actor, action: impl Into<String>, object_kind: impl Into<String>) -> Self {
+        NewEvent {
+            actor,
+            action: action.into(),
+            object_kind: object_kind.into(),
+            object_id: None,
+            object_name: None,
+            cluster: None,
+            address: None,
+            request_id: None,
+            outcome: Outcome::Done,
+            details: Value::Object(serde_json::Map::new()),
+        }
+    }
+}
+
+/// What was recorded.
+#[derive(Clone, Debug)]
+pub struct AuditEvent {
+    /// Its id.
+    pub id: AuditEventId,
+    /// When it was recorded.
+    pub at: Timestamp,
+    /// What was recorded.
+    pub event: NewEvent,
+}
+
+const COLUMNS: &str = "id, at, actor_kind, actor_id, actor_name, action, object_kind, object_id, \
+                       object_name, cluster_id, address, request_id, outcome, details";
+
+impl FromRow for AuditEvent {
+    fn from_row(row: &Row) -> Result<Self> {
+        Ok(AuditEvent {
+            id: row.get("id")?,
+            at: row.get("at")?,
+            event: NewEvent {
+                actor: Actor {
+                    kind: row.get("actor_kind")?,
+                    id: row.opt("actor_id")?,
+                    name: row.get("actor_name")?,
+                },
+                action: row.get("action")?,
+                object_kind: row.get("object_kind")?,
+                object_id: row.opt("object_id")?,
+                object_name: row.opt("object_name")?,
+                cluster: row.opt("cluster_id")?,
+                address: row.opt("address")?,
+                request_id: row.opt("request_id")?,
+                outcome: row.get("outcome")?,
+                details: row.get("details")?,
+            },
+        })
+    }
+}
+
+/// Which events are wanted. Empty: all.
+#[derive(Clone, Debug, Default)]
+pub struct EventFilter {
+    /// Only those that concern this cluster.
+    pub cluster: Option<ClusterId>,
+    /// Only those of this user or service account.
+    pub actor: Option<Uuid>,
+    /// Only these actions.
+    pub actions: Vec<String>,
+    /// Only those at this time or later.
+    pub from: Option<Timestamp>,
+    /// Only those before this time.
+    pub until: Option<Timestamp>,
+}
+
+impl Catalog {
+    /// The audit log, newest first.
+    pub async fn audit_events(
+        &self,
+        filter: &EventFilter,
+        page: &Page,
+    ) -> Result<Listed<AuditEvent>> {
+        let sort = Sort::time("at", Order::Descending);
+        let mut query = Query::new(format!("SELECT {COLUMNS} FROM audit_events"), "id", "at", sort);
+        query.with_some("cluster_id = {}", filter.cluster);
+        query.with_some("actor_id = {}", filter.actor);
+        query.among("action", &filter.actions);
+        query.with_some("at >= {}", filter.from);
+        query.with_some("at < {}", filter.until);
+        query.read(&self.database, "listing audit events", page, self.now()).await
+    }
+}
+
+impl Write<'_> {
+    /// Records an event.
+    pub async fn record(&mut self, event: &NewEvent) -> Result<AuditEvent> {
+        let sql = format!(
+            "INSERT INTO audit_events ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, \
+             $11, $12, $13, $14) RETURNING {COLUMNS}"
+        );
+        let values = args![
+            AuditEventId::new(),
+            self.now(),
+            event.actor.kind,
+            event.actor.id,
+            redact::text(&event.actor.name),
+            event.action,
+            event.object_kind,
+            event.object_id,
+            event.object_name,
+            event.cluster,
+            event.address,
+            event.request_id,
+            event.outcome,
+            redact::json(&event.details),
+        ];
+        self.tx.one("recording an audit event", sqlx::AssertSqlSafe(sql), values).await
+    }
+}

@@ -1,0 +1,53 @@
+//! What time it is, as far as the catalog is concerned.
+//!
+//! Expiry, leases and schedules are arithmetic on times, and tests want to live through 45 days in
+//! a second. So nothing in this crate asks the machine for the time but [`SystemClock`].
+
+use std::fmt;
+use std::sync::Mutex;
+
+use jiff::{SignedDuration, Timestamp};
+
+/// Something that knows the time.
+pub trait Clock: Send + Sync + fmt::Debug {
+    /// The present moment.
+    fn now(&self) -> Timestamp;
+}
+
+/// The machine's clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+}
+
+/// A clock that stands still until it is moved, for tests and demonstrations.
+#[derive(Debug)]
+pub struct FakeClock(Mutex<Timestamp>);
+
+impl FakeClock {
+    /// A clock that shows `time`.
+    pub fn at(time: Timestamp) -> Self {
+        FakeClock(Mutex::new(time))
+    }
+
+    /// Moves the clock, forward or back.
+    pub fn advance(&self, by: SignedDuration) {
+        let mut time = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        *time += by;
+    }
+
+    /// Sets the clock.
+    pub fn set(&self, to: Timestamp) {
+        *self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = to;
+    }
+}
+
+impl Clock for FakeClock {
+    fn now(&self) -> Timestamp {
+        *self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}

@@ -1,0 +1,184 @@
+//! Storage locations: collections that the service writes managed backups to, each in a region.
+
+use jiff::Timestamp;
+
+use crate::database::{FromRow, Row, args};
+use crate::page::{Query, Sort};
+use crate::sealed::{Place, Secret};
+use crate::{Catalog, CatalogError, Listed, LocationId, Page, Result, Write};
+
+/// A place for backups. Its secrets are asked for apart ([`Catalog::location_secrets`]).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StorageLocation {
+    /// Its id.
+    pub id: LocationId,
+    /// Its name.
+    pub name: String,
+    /// The region that it lies in.
+    pub region: String,
+    /// The collection's URL without secrets.
+    pub url_shown: String,
+    /// Whether backups are encrypted before they leave the machine.
+    pub encrypted: bool,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// What is known of a location when it is made.
+#[derive(Clone, Debug)]
+pub struct NewLocation {
+    /// Its name.
+    pub name: String,
+    /// The region that it lies in.
+    pub region: String,
+    /// The collection's URL, with what opens it.
+    pub url: Secret,
+    /// The URL without secrets.
+    pub url_shown: String,
+    /// The key or passphrase that backups are encrypted with.
+    pub encryption: Option<Secret>,
+}
+
+/// What opens a location.
+#[derive(Clone, Debug)]
+pub struct LocationSecrets {
+    /// The collection's URL.
+    pub url: Secret,
+    /// The key or passphrase that backups are encrypted with.
+    pub encryption: Option<Secret>,
+}
+
+const COLUMNS: &str = "id, name, region, url_shown, encryption_sealed IS NOT NULL AS encrypted, \
+                       created_at, updated_at";
+
+impl FromRow for StorageLocation {
+    fn from_row(row: &Row) -> Result<Self> {
+        Ok(StorageLocation {
+            id: row.get("id")?,
+            name: row.get("name")?,
+            region: row.get("region")?,
+            url_shown: row.get("url_shown")?,
+            encrypted: row.get("encrypted")?,
+            created_at: row.get("created_at")?,
+            updated_at: row.get("updated_at")?,
+        })
+    }
+}
+
+struct Sealed {
+    url: Vec<u8>,
+    encryption: Option<Vec<u8>>,
+}
+
+impl FromRow for Sealed {
+    fn from_row(row: &Row) -> Result<Self> {
+        Ok(Sealed { url: row.get("url_sealed")?, encryption: row.opt("encryption_sealed")? })
+    }
+}
+
+fn place<'a>(row: &'a str, column: &'static str) -> Place<'a> {
+    Place { table: "storage_locations", row, column }
+}
+
+impl Catalog {
+    /// A location by id.
+    pub async fn location(&self, id: LocationId) -> Result<StorageLocation> {
+        let sql = format!("SELECT {COLUMNS} FROM storage_locations WHERE id = $1");
+        let sql = sqlx::AssertSqlSafe(sql);
+        let found = self.database.find("reading a storage location", sql, args![id]).await?;
+        found.ok_or_else(|| CatalogError::not_found("storage location", id))
+    }
+
+    /// What opens a location: for workers, never for a reply.
+    pub async fn location_secrets(&self, id: LocationId) -> Result<LocationSecrets> {
+        let sql = "SELECT url_sealed, encryption_sealed FROM storage_locations WHERE id = $1";
+        let found = self.database.find("reading a storage location", sql, args![id]).await?;
+        let sealed: Sealed =
+            found.ok_or_else(|| CatalogError::not_found("storage location", id))?;
+        let row = id.to_string();
+        let encryption = sealed.encryption.as_deref();
+        let open = |bytes| self.keys.open(place(&row, "encryption_sealed"), bytes);
+        Ok(LocationSecrets {
+            url: self.keys.open(place(&row, "url_sealed"), &sealed.url)?,
+            encryption: encryption.map(open).transpose()?,
+        })
+    }
+
+    /// All locations, by name; or those of one region.
+    pub async fn locations(
+        &self,
+        region: Option<&str>,
+        page: &Page,
+    ) -> Result<Listed<StorageLocation>> {
+        let select = format!("SELECT {COLUMNS} FROM storage_locations");
+        let mut query = Query::new(select, "id", "created_at", Sort::text("name"));
+        query.with_some("region = {}", region);
+        query.read(&self.database, "listing storage locations", page, self.now()).await
+    }
+}
+
+impl Write<'_> {
+    /// Makes a location.
+    pub async fn create_location(&mut self, new: &NewLocation) -> Result<StorageLocation> {
+        let (id, now) = (LocationId::new(), self.now());
+        let (url, encryption) = self.seal_location(id, &new.url, new.encryption.as_ref())?;
+        let sql = format!(
+            "INSERT INTO storage_locations (id, name, region, url_sealed, url_shown, \
+             encryption_sealed, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $7) \
+             RETURNING {COLUMNS}"
+        );
+        let values = args![id, new.name, new.region, url, new.url_shown, encryption, now];
+        let made = self.tx.one("making a storage location", sqlx::AssertSqlSafe(sql), values).await;
+        made.map_err(|error: CatalogError| error.or_exists("storage location", &new.name))
+    }
+
+    /// Gives a location another URL, such as one with new keys of the same bucket.
+    pub async fn set_location_secrets(
+        &mut self,
+        id: LocationId,
+        secrets: &LocationSecrets,
+        url_shown: &str,
+    ) -> Result<StorageLocation> {
+        let (url, encryption) =
+            self.seal_location(id, &secrets.url, secrets.encryption.as_ref())?;
+        let now = self.now();
+        let sql = format!(
+            "UPDATE storage_locations SET url_sealed = $2, encryption_sealed = $3, url_shown = $4, \
+             updated_at = $5 WHERE id = $1 RETURNING {COLUMNS}"
+        );
+        let sql = sqlx::AssertSqlSafe(sql);
+        let values = args![id, url, encryption, url_shown, now];
+        let changed = self.tx.find("changing a storage location", sql, values).await?;
+        changed.ok_or_else(|| CatalogError::not_found("storage location", id))
+    }
+
+    /// Forgets a location that no cluster, backup or job refers to.
+    pub async fn delete_location(&mut self, id: LocationId) -> Result<()> {
+        let sql = "DELETE FROM storage_locations WHERE id = $1";
+        match self.tx.run("removing a storage location", sql, args![id]).await {
+            Ok(0) => Err(CatalogError::not_found("storage location", id)),
+            Ok(_) => Ok(()),
+            Err(error) => Err(match error.or_missing("storage location", id) {
+                CatalogError::NotFound { .. } => {
+                    let reason = "clusters, backups or jobs refer to it";
+                    CatalogError::conflict("storage location", id, reason)
+                }
+                other => other,
+            }),
+        }
+    }
+
+    fn seal_location(
+        &self,
+        id: LocationId,
+        url: &Secret,
+        encryption: Option<&Secret>,
+    ) -> Result<(Vec<u8>, Option<Vec<u8>>)> {
+        let row = id.to_string();
+        let seal = |secret| self.keys().seal(place(&row, "encryption_sealed"), secret);
+        let url = self.keys().seal(place(&row, "url_sealed"), url)?;
+        Ok((url, encryption.map(seal).transpose()?))
+    }
+}
