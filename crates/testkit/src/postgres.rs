@@ -111,7 +111,7 @@ impl ClusterBuilder {
         let mut lines = format!(
             "listen_addresses = '127.0.0.1'\n\
              unix_socket_directories = '{}'\n\
-             max_connections = 50\n\
+             max_connections = 150\n\
              fsync = off\n\
              synchronous_commit = off\n\
              full_page_writes = off\n\
