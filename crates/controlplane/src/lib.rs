@@ -1,0 +1,1 @@
+//! What should happen: rules, authorization, schedules and jobs of the Strongroom service.
