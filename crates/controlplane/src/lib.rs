@@ -14,8 +14,12 @@ pub mod app;
 pub mod caller;
 pub mod error;
 pub mod jobs;
+mod limits;
 
-pub use app::{App, Config, Identity, Origin};
+pub use app::{
+    Account, App, AuditPage, AuditQuery, Config, FirstAdministrator, Identity, Origin, Person,
+    SignedIn, generated_password,
+};
 pub use caller::{Action, Caller, Permission};
 pub use error::{Error, Kind, Result};
 
@@ -28,7 +32,7 @@ pub mod model {
     pub use strongroom_catalog::backup_settings::BackupSettings;
     pub use strongroom_catalog::backups::{Backup, BackupFilter, Day};
     pub use strongroom_catalog::clusters::{
-        Cluster, ClusterFilter, ClusterSort, ClusterState, Engine, Plan, Provider,
+        Cluster, ClusterFilter, ClusterSort, ClusterState, Engine, NewCluster, Plan, Provider,
     };
     pub use strongroom_catalog::drills::{Drill, Findings};
     pub use strongroom_catalog::grants::{

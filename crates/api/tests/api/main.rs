@@ -1,5 +1,11 @@
 //! The API over a real socket, with a real catalog, and real clusters where they matter.
 
+mod accounts;
+mod audit;
+mod every_operation;
+mod hardening;
 mod openapi;
 mod organization;
+mod sessions;
 mod support;
+mod users;
