@@ -57,6 +57,7 @@ pub const RESTORE_DATABASE: &[&str] = &[
     "restore.after-load",
     "restore.after-indexes",
     "restore.before-publish",
+    "restore.during-publish",
     "restore.after-publish",
 ];
 
@@ -69,6 +70,7 @@ pub const RESTORE_TABLE: &[&str] = &[
     "restore.after-load",
     "restore.after-indexes",
     "restore.before-publish",
+    "restore.during-publish",
     "restore.after-publish",
 ];
 

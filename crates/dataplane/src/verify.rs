@@ -24,7 +24,7 @@ use crate::postgres::connect::Client;
 use crate::postgres::sql::{ident, qualified};
 use crate::postgres::throwaway::Throwaway;
 use crate::progress::Progress;
-use crate::restore::{self, RestoreOptions, RestoreTarget, SkipMissing};
+use crate::restore::{self, Fence, RestoreOptions, RestoreTarget, SkipMissing};
 use crate::{CancellationToken, Error, Kind, Result};
 
 /// Bytes of the store that one request reads.
@@ -365,7 +365,8 @@ async fn restore_and_count(
     for target in targets {
         let skip_missing =
             SkipMissing { foreign_keys: true, sequences: true, views: true, roles: false };
-        let options = RestoreOptions { target, to: server.clone(), skip_missing, workers };
+        let (to, fence) = (server.clone(), Fence::open());
+        let options = RestoreOptions { target, to, skip_missing, workers, fence };
         notes.extend(restore::run(backup, &options, progress, cancel).await?.notes);
     }
     progress.step("counting the restored rows");

@@ -13,6 +13,7 @@ use std::collections::{HashMap, HashSet};
 use strongroom_format::contents::{Database, Table};
 use strongroom_format::manifest::Targets;
 
+use super::fence;
 use super::load::{LoadTable, Loading};
 use super::plan::{Conflict, Creation, Missing};
 use super::schema::{self, Rendering};
@@ -294,7 +295,7 @@ pub(super) async fn run(
     let job = StageJob { backup, options, staging: &staging, progress, cancel };
     let published = async {
         let mut renames = Vec::new();
-        let mut notes = plan.notes;
+        let mut notes = plan.notes.clone();
         for (database, name) in &wanted {
             let staged = job.stage(database).await?;
             notes.extend(staged.notes);
@@ -302,15 +303,10 @@ pub(super) async fn run(
         }
         failpoint::pass("restore.before-publish")?;
         stop_if(cancel)?;
-        publish(&staging, &renames).await?;
-        Ok(Restored {
-            created: renames.into_iter().map(|(_, name)| name).collect(),
-            tables: plan.tables,
-            rows: plan.rows,
-            size_bytes: plan.size_bytes,
-            bytes_read: 0,
-            notes,
-        })
+        let created = renames.iter().map(|(_, name)| name.clone()).collect();
+        let restored = Restored::planned(&plan, created, notes);
+        publish(&job, &renames, &restored).await?;
+        Ok(restored)
     };
     match published.await {
         Ok(restored) => {
@@ -333,18 +329,22 @@ pub(super) fn stop_if(cancel: &CancellationToken) -> Result<()> {
 }
 
 /// Gives the staged databases their names, all at once.
-async fn publish(staging: &Staging, renames: &[(String, String)]) -> Result<()> {
+pub(super) async fn publish(
+    job: &StageJob<'_>,
+    renames: &[(String, String)],
+    restored: &Restored,
+) -> Result<()> {
     let mut script = String::from("BEGIN;\n");
     for (staged, name) in renames {
         script.push_str(&format!("ALTER DATABASE {} RENAME TO {};\n", ident(staged), ident(name)));
     }
-    script.push_str("COMMIT;\n");
-    staging
-        .keeper()
+    let server = &job.options.to;
+    let session = Client::connect(server, &server.database, &job.staging.worker()).await?;
+    session
         .batch_execute(&script)
         .await
         .map_err(|error| Error::from(error).context("giving the restored databases their names"))?;
-    Ok(())
+    fence::commit(&session, job.staging.keeper(), &job.options.fence, restored, job.cancel).await
 }
 
 /// Everything that staging a database needs.

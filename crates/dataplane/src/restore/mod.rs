@@ -3,7 +3,8 @@
 //! A restore is all or nothing. It is first *planned*: everything that could stand in its way is
 //! looked for, and nothing is written. Then it is *staged*: loaded into databases or schemas with
 //! hidden names, where nobody sees it. Then it is *published*: one transaction gives the staged
-//! objects their names. Until that transaction commits, the target is as it was.
+//! objects their names. Until that transaction commits, the target is as it was. A *fence* is asked
+//! right before that ([`fence`]).
 //!
 //! Crash cases. A restore that fails or is cancelled removes its staging remains. One that is
 //! killed leaves them behind, under names that begin with `strongroom_staging_`; the next restore
@@ -14,6 +15,7 @@ mod columns;
 mod compare;
 mod database;
 mod event_triggers;
+mod fence;
 mod large_objects;
 mod load;
 mod plan;
@@ -34,6 +36,7 @@ use crate::postgres::server::Server;
 use crate::progress::Progress;
 use crate::{Error, Kind, Result};
 
+pub use fence::{Fence, Outcome, Publication, outcome, settle};
 pub use plan::{Comparison, Conflict, Creation, Missing, Plan, Use};
 
 /// What to put back.
@@ -86,6 +89,8 @@ pub struct RestoreOptions {
     pub skip_missing: SkipMissing,
     /// Connections that load rows and build indexes.
     pub workers: usize,
+    /// What is asked right before the publication.
+    pub fence: Fence,
 }
 
 /// What a finished restore did.
@@ -103,6 +108,21 @@ pub struct Restored {
     pub bytes_read: u64,
     /// What was left out or differs from the backup, and what to do about it.
     pub notes: Vec<String>,
+}
+
+impl Restored {
+    /// What a restore of this plan will have done, but for what it reads.
+    fn planned(plan: &Plan, created: Vec<String>, mut notes: Vec<String>) -> Self {
+        if plan.rows > 0 {
+            notes.push(
+                "statistics are not restored: run ANALYZE in each restored database, or leave it to \
+                 autovacuum"
+                    .to_owned(),
+            );
+        }
+        let Plan { tables, rows, size_bytes, .. } = *plan;
+        Restored { created, tables, rows, size_bytes, bytes_read: 0, notes }
+    }
 }
 
 /// Looks for everything that could stand in the way. Writes nothing.
@@ -130,6 +150,12 @@ pub async fn run(
     }
 }
 
+/// Removes what killed restores left behind on the server; every restore begins with it. Those that
+/// are alive, and their staging, are left alone: their number is returned.
+pub async fn sweep(server: &Server, progress: &Progress) -> Result<usize> {
+    Ok(staging::sweep(server, progress).await?.len())
+}
+
 async fn run_to_the_end(
     backup: &Backup,
     options: &RestoreOptions,
@@ -140,13 +166,6 @@ async fn run_to_the_end(
     let others = staging::sweep(&options.to, progress).await?;
     let mut restored = run_planned(backup, options, progress, cancel).await?;
     staging::sweep_again(&options.to, &others, progress).await;
-    if restored.rows > 0 {
-        restored.notes.push(
-            "statistics are not restored: run ANALYZE in each restored database, or leave it to \
-             autovacuum"
-                .to_owned(),
-        );
-    }
     restored.bytes_read = backup.store.bytes_read() - before;
     Ok(restored)
 }
