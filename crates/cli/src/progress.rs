@@ -58,6 +58,8 @@ impl Reporter {
             Event::Expected(bytes) => reporter.expected(bytes),
             Event::Moved(bytes) => reporter.moved(bytes),
             Event::Note(text) => reporter.note(&text),
+            // One bar for all tables is enough.
+            Event::Table(_) | Event::TableMoved { .. } | Event::TableDone(_) => {}
         })
     }
 

@@ -82,6 +82,20 @@ pub async fn list(store: &Store) -> Result<Vec<Entry>> {
     Ok(entries.into_values().collect())
 }
 
+/// The complete backup that a job of the service took. So a job that died after its manifest is told
+/// from one that has to be done.
+pub async fn find_by_job(store: &Store, job_id: &str) -> Result<Option<Manifest>> {
+    let mine = |manifest: &Manifest| {
+        manifest.managed.as_ref().is_some_and(|managed| managed.job_id == job_id)
+    };
+    let complete = list(store).await?.into_iter().filter_map(|entry| match entry {
+        Entry::Complete(manifest) => Some(*manifest),
+        _ => None,
+    });
+    // The newest, should there be two.
+    Ok(complete.filter(mine).last())
+}
+
 /// The folders of all backups, of whatever state.
 pub(crate) async fn folders(store: &Store) -> Result<Vec<Folder>> {
     let fulls: Vec<BackupId> = ids_in(store, "").await?;

@@ -48,6 +48,10 @@ pub const PRUNE: &[&str] = &[
     "prune.after-mark",
 ];
 
+/// Every failpoint of discarding what a job left, in order.
+pub const DISCARD: &[&str] =
+    &["prune.before-bury", "prune.after-bury", "discard.during-sweep", "discard.before-claim"];
+
 /// Every failpoint of a database restore, in order.
 pub const RESTORE_DATABASE: &[&str] = &[
     "restore.before-staging",

@@ -10,6 +10,7 @@
 //! * [`key`]: data keys, and the keys that wrap them.
 //! * [`piece`]: a run of stored bytes: compressed, perhaps encrypted, checksummed.
 //! * [`segment`]: the rows of one page range of one table, and the lists that find them.
+//! * [`claim`]: the object by which a running backup holds its id.
 //! * [`manifest`]: the small object whose existence makes a backup complete.
 //! * [`contents`]: what the backup holds, object by object.
 //!
@@ -17,6 +18,7 @@
 //! stored example of each), and refuses a later one by name instead of guessing.
 
 pub mod checksum;
+pub mod claim;
 pub mod contents;
 pub mod error;
 pub mod id;

@@ -109,6 +109,23 @@ pub struct Omission {
     pub reason: String,
 }
 
+/// What the service notes on a backup that it takes, so that its catalog can be made again from the
+/// storage alone. To a restore it says nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Managed {
+    /// The cluster, by its id in the service.
+    pub cluster_id: String,
+    /// The cluster, by the name that it had.
+    pub cluster_name: String,
+    /// The plan that it was on.
+    pub plan: String,
+    /// The job that took the backup.
+    pub job_id: String,
+    /// Until when it is to be kept. Absent: until somebody removes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+}
+
 /// What a backup is, without what is inside its databases.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -157,6 +174,9 @@ pub struct Manifest {
     pub key_id: Option<String>,
     /// The program that wrote it.
     pub written_by: String,
+    /// What the service notes; absent where somebody else took the backup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub managed: Option<Managed>,
 }
 
 const TITLE: &str = "strongroom manifest ";

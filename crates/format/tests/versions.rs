@@ -20,13 +20,14 @@ use strongroom_format::contents::{
 use strongroom_format::key::{DataKey, EncryptionInfo, Secret};
 use strongroom_format::layout::Folder;
 use strongroom_format::manifest::{
-    BackupType, DatabaseSummary, Found, Manifest, Omission, Source, Targets, bury,
+    BackupType, DatabaseSummary, Found, Managed, Manifest, Omission, Source, Targets, bury,
 };
 use strongroom_format::piece::{self, PieceInfo};
 use strongroom_format::segment::{self, Segment, SegmentList};
 use strongroom_format::{BackupId, Checksum, FORMAT_VERSION, FormatError};
 
 const MANIFEST: &[u8] = include_bytes!("v1/MANIFEST");
+const MANAGED_MANIFEST: &[u8] = include_bytes!("v1/MANIFEST-managed");
 const INCREMENTAL_MANIFEST: &[u8] = include_bytes!("v1/MANIFEST-incremental");
 const ENCRYPTED_MANIFEST: &[u8] = include_bytes!("v1/MANIFEST-encrypted");
 const CONTENTS: &[u8] = include_bytes!("v1/CONTENTS.json");
@@ -118,6 +119,21 @@ fn manifest() -> Manifest {
         segment_lists_bytes: 571,
         key_id: None,
         written_by: "strongroom 0.1.0".to_owned(),
+        managed: None,
+    }
+}
+
+/// What `v1/MANIFEST-managed` says: a backup that the service took.
+fn managed_manifest() -> Manifest {
+    Manifest {
+        managed: Some(Managed {
+            cluster_id: "0192f0c1-2345-7abc-8def-0123456789ab".to_owned(),
+            cluster_name: "shop".to_owned(),
+            plan: "DEDICATED".to_owned(),
+            job_id: "0192f0c1-2345-7abc-8def-0123456789ac".to_owned(),
+            expires_at: Some("2026-12-22T13:00:00.07Z".parse().unwrap()),
+        }),
+        ..manifest()
     }
 }
 
@@ -312,6 +328,7 @@ fn write_the_examples() {
     let (encrypted_piece, sealed) = sealed.unwrap();
     let pieces = Pieces { plain, encrypted: sealed };
     write("MANIFEST", manifest().encode(None));
+    write("MANIFEST-managed", managed_manifest().encode(None));
     write("MANIFEST-incremental", incremental_manifest().encode(None));
     write("CONTENTS-incremental.json", incremental_contents().encode());
     write("SEGMENTS-incremental.json", incremental_segment_list().encode());
@@ -333,6 +350,8 @@ fn version_1_manifests_are_read() {
     let incremental = incremental_manifest();
     let stored = Manifest::decode(INCREMENTAL_MANIFEST, incremental.folder()).unwrap();
     assert_eq!(stored.manifest, incremental);
+    let stored = Manifest::decode(MANAGED_MANIFEST, Folder::of_full(id())).unwrap();
+    assert_eq!(stored.manifest, managed_manifest());
     // It can not be put into another chain.
     let other = Folder { full: incremental.id, ..incremental.folder() };
     assert!(Manifest::decode(INCREMENTAL_MANIFEST, other).is_err());
@@ -401,6 +420,7 @@ fn what_is_written_today_is_what_the_examples_hold() {
     assert_eq!(text(manifest().encode(None)), stored(MANIFEST));
     assert_eq!(text(contents().encode()), stored(CONTENTS));
     assert_eq!(text(segment_list().encode()), stored(SEGMENT_LIST));
+    assert_eq!(text(managed_manifest().encode(None)), stored(MANAGED_MANIFEST));
     assert_eq!(text(incremental_manifest().encode(None)), stored(INCREMENTAL_MANIFEST));
     assert_eq!(text(incremental_contents().encode()), stored(INCREMENTAL_CONTENTS));
     assert_eq!(text(incremental_segment_list().encode()), stored(INCREMENTAL_SEGMENT_LIST));

@@ -120,6 +120,8 @@ impl BackupArgs {
             read_point_limit: self.read_point_limit,
             incremental: self.incremental,
             detector: self.detector.as_deref().map(str::parse::<Detector>).transpose()?,
+            managed: None,
+            now: None,
         };
         let store = Store::open(&self.into, true)?;
         let reporter = Reporter::new(json);

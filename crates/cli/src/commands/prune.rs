@@ -6,7 +6,7 @@ use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
 use strongroom_dataplane::Result;
-use strongroom_dataplane::prune::{self, Action, PruneOptions, Pruned};
+use strongroom_dataplane::prune::{self, Action, Expiry, PruneOptions, Pruned};
 
 use crate::args::{InCollection, KeyArgs, duration};
 use crate::output;
@@ -73,8 +73,7 @@ impl PruneArgs {
     pub(crate) async fn run(self, json: bool) -> Result<String> {
         let store = self.collection.open()?;
         let options = PruneOptions {
-            keep_full: self.keep_full,
-            keep_incremental: self.keep_incremental,
+            expiry: Expiry::ByAge { full: self.keep_full, incremental: self.keep_incremental },
             grace: self.grace,
             secret: self.key.secret()?,
             dry_run: self.dry_run,

@@ -4,19 +4,18 @@
 //! already durable, so that the one small write decides between no backup and a complete one. It
 //! succeeds only where nothing lies in its place: see [`crate::prune`].
 
-use jiff::Timestamp;
 use strongroom_format::BackupId;
 use strongroom_format::contents::{Contents, ListRef};
 use strongroom_format::key::DataKey;
 use strongroom_format::layout::{Folder, ObjectKey};
 use strongroom_format::manifest::{
-    BackupType, DatabaseSummary, Manifest, Omission, Source, Targets,
+    BackupType, DatabaseSummary, Managed, Manifest, Omission, Source, Targets,
 };
 use strongroom_format::piece::{self, PieceInfo, PieceWriter};
 use strongroom_format::segment::{SegmentList, place};
 
-use super::DatabaseJob;
 use super::parent::lost_pack;
+use super::{Clock, DatabaseJob};
 use crate::error::bail;
 use crate::postgres::archive::Archive;
 use crate::store::Store;
@@ -68,6 +67,9 @@ pub(super) struct Commit<'a> {
     pub(super) targets: Targets,
     pub(super) source: Source,
     pub(super) omissions: Vec<Omission>,
+    /// What the service notes.
+    pub(super) managed: Option<Managed>,
+    pub(super) clock: Clock,
 }
 
 impl Commit<'_> {
@@ -125,9 +127,12 @@ impl Commit<'_> {
         let id = self.folder.id;
         Error::new(
             Kind::Failed,
-            format!("a prune took backup {id} for dead while it ran, and removed what it wrote"),
+            format!("somebody took backup {id} for dead while it ran, and removed what it wrote"),
         )
-        .hint("give prune a --grace that is longer than any backup takes, and back up again")
+        .hint(
+            "it was a prune, or the holder of its job after this one: give prune a --grace that is \
+             longer than any backup takes, and back up again",
+        )
     }
 
     /// The segment lists as one object; each table's data gets to know where its list lies.
@@ -181,7 +186,7 @@ impl Commit<'_> {
             targets: self.targets.clone(),
             source: self.source.clone(),
             data_from: self.folder.id.time(),
-            finished_at: Timestamp::now(),
+            finished_at: self.clock.now(),
             size_bytes: databases.iter().map(|database| database.size_bytes).sum(),
             stored_bytes: packs + schemas + segment_lists_bytes + info.stored_bytes,
             rows: databases.iter().map(|database| database.rows).sum(),
@@ -191,6 +196,7 @@ impl Commit<'_> {
             segment_lists_bytes,
             key_id: self.key_id.clone(),
             written_by: concat!("strongroom ", env!("CARGO_PKG_VERSION")).to_owned(),
+            managed: self.managed.clone(),
         }
     }
 }

@@ -11,7 +11,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use strongroom_format::contents::{Database, Table, TableData};
 use strongroom_format::key::DataKey;
@@ -26,6 +26,7 @@ use super::large_objects::Batch;
 use super::read_point::{Latecomers, Tables};
 use super::share::{Share, cut, pages_per_segment};
 use super::{BackupOptions, DatabaseJob};
+use crate::names::TableName;
 use crate::postgres::catalog::{SourceTable, large_object_rows};
 use crate::postgres::sql::ident;
 use crate::postgres::wire::Wire;
@@ -154,6 +155,14 @@ struct Shop {
     next: AtomicUsize,
     cancel: CancellationToken,
     progress: Progress,
+    /// What is told of each table.
+    told: Vec<Told>,
+}
+
+/// A table's name as listeners know it, and its pages that are still to be read.
+struct Told {
+    name: Arc<TableName>,
+    pages: AtomicU32,
 }
 
 /// What is to be copied, and from whom what need not be is taken over.
@@ -192,7 +201,9 @@ pub(super) async fn copy(
         next: AtomicUsize::new(0),
         cancel,
         progress: job.progress.clone(),
+        told: Vec::new(),
     };
+    shop.announce(&job.row.name);
     // What the parent's segments stand for needs no worker.
     let mut found = Vec::new();
     let mut common = Vec::new();
@@ -255,6 +266,38 @@ fn ranges(tables: &[SourceTable], table: usize, version_num: u32) -> Vec<Range> 
 }
 
 impl Shop {
+    /// Tells which tables are going to be read.
+    fn announce(&mut self, database: &str) {
+        for table in self.tables.iter() {
+            let name = TableName {
+                database: database.to_owned(),
+                schema: table.table.schema.clone(),
+                table: table.table.name.clone(),
+            };
+            // A table without pages (not all tables have them) is read in one go.
+            let told =
+                Told { name: Arc::new(name), pages: AtomicU32::new(table.table.pages.max(1)) };
+            if !table.is_empty() {
+                self.progress.table(&told.name, table.bytes());
+            }
+            self.told.push(told);
+        }
+    }
+
+    /// Tells that a range is done with.
+    fn moved(&self, range: Range, rows: u64) {
+        let bytes = weight(Task::Copy(range), self);
+        self.progress.moved(bytes);
+        let told = &self.told[range.table];
+        self.progress.table_moved(&told.name, rows, bytes);
+        let after = |left: u32| if range.whole { 0 } else { left.saturating_sub(range.count) };
+        let (set, get) = (Ordering::Relaxed, Ordering::Relaxed);
+        let before = told.pages.fetch_update(set, get, |left| Some(after(left))).unwrap_or(0);
+        if before > 0 && after(before) == 0 {
+            self.progress.table_done(&told.name);
+        }
+    }
+
     /// The tasks that a table is read by. What is known to be unchanged without a question goes to
     /// `found`.
     fn tasks(&self, table: usize, found: &mut Vec<Found>) -> Vec<Task> {
@@ -306,8 +349,9 @@ impl Shop {
 
     /// Lets the parent's segment stand for the range. It has none where there were no rows.
     fn keep(&self, range: Range, found: &mut Vec<Found>) {
-        self.progress.moved(weight(Task::Copy(range), self));
-        if let Some((segment, digest)) = self.parents(range) {
+        let parents = self.parents(range);
+        self.moved(range, parents.map_or(0, |(segment, _)| segment.rows));
+        if let Some((segment, digest)) = parents {
             found.push(Found { table: Some(range.table), segment, digest });
         }
     }
@@ -405,7 +449,7 @@ impl Worker {
                     })?;
                     match shop.compare(range, rows, digest) {
                         Compared::Same => shop.keep(range, found),
-                        Compared::Empty => shop.progress.moved(weight(task, shop)),
+                        Compared::Empty => shop.moved(range, 0),
                         Compared::Changed => {
                             digests.insert((range.table, range.first), digest);
                             next.push_back(Task::Copy(range));
@@ -428,7 +472,7 @@ impl Worker {
                 }
                 Task::Copy(range) => {
                     let segment = self.copy_segment(wire, range.first).await.map_err(reading)?;
-                    shop.progress.moved(weight(task, shop));
+                    shop.moved(range, segment.rows);
                     let digest = digests.remove(&(range.table, range.first));
                     if segment.rows > 0 {
                         found.push(Found { table: Some(range.table), segment, digest });

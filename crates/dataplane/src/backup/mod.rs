@@ -27,10 +27,11 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use strongroom_format::claim::Claim;
 use strongroom_format::contents::{Contents, Database, Extension, LargeObject, Sequence};
 use strongroom_format::key::{DataKey, EncryptionInfo, Secret};
 use strongroom_format::layout::{Folder, ObjectKey};
-use strongroom_format::manifest::{Found, Manifest, Omission, Source, Targets};
+use strongroom_format::manifest::{Found, Managed, Manifest, Omission, Source, Targets};
 use strongroom_format::{BackupId, FORMAT_VERSION};
 use tokio_util::sync::CancellationToken;
 
@@ -76,6 +77,59 @@ pub struct BackupOptions {
     pub incremental: bool,
     /// Find changes in this way; `None`: in the best that the server allows.
     pub detector: Option<Detector>,
+    /// What the service notes on a backup that it takes.
+    pub managed: Option<ManagedOptions>,
+    /// What time it is, for tests and simulations; else the clock of this machine is asked.
+    pub now: Option<Timestamp>,
+}
+
+/// What the service notes on a backup that it takes. The engine decides its type, so both have
+/// their time.
+#[derive(Clone, Debug)]
+pub struct ManagedOptions {
+    /// The cluster, by its id in the service.
+    pub cluster_id: String,
+    /// The cluster, by its name.
+    pub cluster_name: String,
+    /// The plan that it is on.
+    pub plan: String,
+    /// The job that takes the backup.
+    pub job_id: String,
+    /// Until when a full backup is to be kept.
+    pub full_expires_at: Option<Timestamp>,
+    /// Until when an incremental backup is to be kept.
+    pub incremental_expires_at: Option<Timestamp>,
+}
+
+impl ManagedOptions {
+    fn note(&self, incremental: bool) -> Managed {
+        Managed {
+            cluster_id: self.cluster_id.clone(),
+            cluster_name: self.cluster_name.clone(),
+            plan: self.plan.clone(),
+            job_id: self.job_id.clone(),
+            expires_at: match incremental {
+                true => self.incremental_expires_at,
+                false => self.full_expires_at,
+            },
+        }
+    }
+}
+
+/// What time it is: by this machine, or by who knows better.
+#[derive(Clone, Copy)]
+struct Clock {
+    begun: Instant,
+    at: Option<Timestamp>,
+}
+
+impl Clock {
+    fn now(&self) -> Timestamp {
+        match self.at {
+            Some(at) => at.saturating_add(self.begun.elapsed()).unwrap_or(at),
+            None => Timestamp::now(),
+        }
+    }
 }
 
 /// Takes a backup. On an error or a cancel, what it wrote is removed.
@@ -85,6 +139,7 @@ pub async fn run(
     progress: &Progress,
     cancel: &CancellationToken,
 ) -> Result<Manifest> {
+    let clock = Clock { begun: Instant::now(), at: options.now };
     let cluster = SourceCluster::open(options).await?;
     loop {
         let mut full_because = None;
@@ -93,7 +148,7 @@ pub async fn run(
             let secret = options.secret.as_ref();
             let (source, targets) = (&cluster.source, &cluster.targets);
             let present = floor::present(&cluster.client).await?;
-            match parent::find(store, source, targets, present, secret).await? {
+            match parent::find(store, source, targets, present, clock.now(), secret).await? {
                 Ok(found) => parent = Some(found),
                 Err(reason) => {
                     progress.note(format!("a full backup is taken: {reason}"));
@@ -102,7 +157,7 @@ pub async fn run(
             }
         }
         failpoint::pass("backup.before-claim")?;
-        let folder = claim(store, parent.as_ref()).await?;
+        let folder = claim(store, parent.as_ref(), options, clock.now()).await?;
         let taken = async {
             failpoint::pass("backup.after-claim")?;
             // A prune may have come between choice and claim; after the claim, none does.
@@ -112,7 +167,8 @@ pub async fn run(
                 progress.note(format!("backup {} was just pruned", parent.backup.manifest.id));
                 return Ok(None);
             }
-            let taking = Taking { folder, parent, full_because, options, store, progress, cancel };
+            let taking =
+                Taking { folder, parent, full_because, clock, options, store, progress, cancel };
             taking.take(&cluster).await.map(Some)
         };
         match taken.await {
@@ -251,8 +307,15 @@ async fn source(client: &Client, version_num: u32) -> Result<Source> {
 }
 
 /// Claims the id of this moment, or the next one that is free.
-async fn claim(store: &Store, parent: Option<&Parent>) -> Result<Folder> {
-    let mut id = BackupId::at(Timestamp::now());
+async fn claim(
+    store: &Store,
+    parent: Option<&Parent>,
+    options: &BackupOptions,
+    now: Timestamp,
+) -> Result<Folder> {
+    let job_id = options.managed.as_ref().map(|managed| managed.job_id.clone());
+    let note = Claim { started_at: now, job_id }.encode();
+    let mut id = BackupId::at(now);
     for _ in 0..1000 {
         let full = Folder::of_full(id);
         let folder = parent.map_or(full, |parent| parent.child(id));
@@ -263,8 +326,7 @@ async fn claim(store: &Store, parent: Option<&Parent>) -> Result<Folder> {
         {
             taken = taken || store.length(&object.path()).await?.is_some();
         }
-        let note = format!("{{\"started_at\": \"{}\"}}\n", Timestamp::now()).into_bytes();
-        if !taken && store.create(&ObjectKey::Started(folder), note).await? {
+        if !taken && store.create(&ObjectKey::Started(folder), note.clone()).await? {
             return Ok(folder);
         }
         id = id.next();
@@ -278,6 +340,7 @@ struct Taking<'a> {
     /// The backup that it builds on.
     parent: Option<Parent>,
     full_because: Option<String>,
+    clock: Clock,
     options: &'a BackupOptions,
     store: &'a Store,
     progress: &'a Progress,
@@ -331,6 +394,8 @@ impl Taking<'_> {
             targets: cluster.targets.clone(),
             source: cluster.source.clone(),
             omissions,
+            managed: options.managed.as_ref().map(|it| it.note(self.parent.is_some())),
+            clock: self.clock,
         };
         commit.write(contents, lists).await
     }
@@ -360,6 +425,7 @@ impl Taking<'_> {
                 parent_packs: parent_packs as u32,
                 options,
                 in_chain: options.incremental,
+                clock: self.clock,
                 store,
                 key,
                 progress,
@@ -418,6 +484,7 @@ struct DatabaseJob<'a> {
     parent_packs: u32,
     /// Whether incrementals are going to be built on this backup.
     in_chain: bool,
+    clock: Clock,
     options: &'a BackupOptions,
     store: &'a Store,
     key: Option<&'a DataKey>,

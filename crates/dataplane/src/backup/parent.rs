@@ -19,6 +19,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
+use jiff::Timestamp;
 use strongroom_format::contents::{Database, Pack, Table, TableData};
 use strongroom_format::key::{DataKey, Secret};
 use strongroom_format::layout::Folder;
@@ -39,13 +40,14 @@ pub(super) struct Parent {
     pub(super) backup: Backup,
 }
 
-/// Finds the backup to build on; `present` is where the server's log ends. An error says why a full
+/// Finds the backup to build on; `present` is where the server's log ends, `now` what time it is. An error says why a full
 /// one is needed.
 pub(super) async fn find(
     store: &Store,
     source: &Source,
     targets: &Targets,
     present: u64,
+    now: Timestamp,
     secret: Option<&Secret>,
 ) -> Result<std::result::Result<Parent, String>> {
     if source.system_identifier.is_empty() {
@@ -92,7 +94,7 @@ pub(super) async fn find(
             newest.id, newest.source.version
         )));
     }
-    if newest.id.time() >= jiff::Timestamp::now() {
+    if newest.id.time() >= now {
         return Ok(Err(format!("backup {} is of a later time than this machine's", newest.id)));
     }
     let opened = Backup::open_at(store, newest.folder(), secret).await;

@@ -143,6 +143,8 @@ impl ReadPoint {
         let at: String = row.get(2);
         let at =
             at.parse().map_err(|_| Error::new(Kind::Failed, "the server's clock is unreadable"))?;
+        // Who decides what time it is for ids decides it here.
+        let at = job.clock.at.map_or(at, |_| job.clock.now());
         let seen: String = row.get(1);
         let floor = floor::choose(samples, &seen);
         let stored = contents::ReadPoint { at, snapshot: seen, lsn: row.get(3), floor };

@@ -84,7 +84,7 @@ fn told(plan: &mut Plan, folder: Folder, action: Action, reason: &str) {
 
 /// Takes from a backup that seems dead the place where its manifest would go. False: it was alive,
 /// and is complete.
-async fn bury_the_dead(store: &Store, folder: Folder) -> Result<bool> {
+pub(super) async fn bury_the_dead(store: &Store, folder: Folder) -> Result<bool> {
     let object = ObjectKey::Manifest(folder);
     failpoint::pass("prune.before-bury")?;
     let buried = store.create(&object, bury(&[])).await? || {
@@ -137,7 +137,7 @@ async fn delete(store: &Store, deletion: &Deletion) -> Result<()> {
     Ok(())
 }
 
-async fn delete_all(store: &Store, objects: &[Listed], point: &str) -> Result<()> {
+pub(super) async fn delete_all(store: &Store, objects: &[Listed], point: &str) -> Result<()> {
     futures::stream::iter(objects)
         .map(|object| async move {
             store.delete(&object.path).await?;

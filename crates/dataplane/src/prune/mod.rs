@@ -1,6 +1,7 @@
 //! Pruning: deleting what no kept backup needs, while others back up, restore and verify.
 //!
-//! A backup *expires* when it is older than its type is kept. It then stops being a backup, in one
+//! A backup *expires* when it is older than its type is kept, or when somebody who knows better names
+//! it ([`Expiry`]). It then stops being a backup, in one
 //! step: a tombstone replaces its manifest. Its objects are deleted by a later prune, when the grace
 //! time has passed since and nobody needs them. Packs outlive their backup for as long as a kept
 //! backup of the chain names them; everything else of it (contents, lists, definitions, envelope) is
@@ -92,12 +93,14 @@
 //! leaves one case: a process that sleeps between this look and its next request, for longer than it
 //! takes two prunes to bury it and, a grace time later, to remove the tombstone.
 
+mod discard;
 mod execute;
 mod plan;
 mod survey;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -110,16 +113,31 @@ use crate::progress::Progress;
 use crate::store::Store;
 use crate::{CancellationToken, Result, failpoint};
 
+pub use self::discard::{Discarded, discard};
+
 /// How far the clocks of machine and store may be apart before it is told.
 const SKEW: Duration = Duration::from_secs(60);
+
+/// Which backups expire.
+#[derive(Clone, Debug)]
+pub enum Expiry {
+    /// Those that are older than their type is kept, but for the newest of every cluster and targets.
+    ByAge {
+        /// How long full backups are kept.
+        full: Duration,
+        /// How long incremental backups are kept.
+        incremental: Duration,
+    },
+    /// These, each when its time is over; and no others. Whoever names them decides which ones stay,
+    /// the newest too.
+    Named(BTreeMap<BackupId, Timestamp>),
+}
 
 /// What to keep.
 #[derive(Clone, Debug)]
 pub struct PruneOptions {
-    /// How long full backups are kept.
-    pub keep_full: Duration,
-    /// How long incremental backups are kept.
-    pub keep_incremental: Duration,
+    /// Which backups expire.
+    pub expiry: Expiry,
     /// How long the objects of a backup stay after it has expired, and how long nothing may be
     /// written before a backup without a manifest counts as dead.
     pub grace: Duration,

@@ -14,7 +14,7 @@ use strongroom_format::layout::{Folder, ObjectKey};
 use strongroom_format::manifest::{BackupType, Manifest, Stored};
 
 use super::survey::{Chain, Collection, Member, State};
-use super::{Action, PruneOptions, Verdict};
+use super::{Action, Expiry, PruneOptions, Verdict};
 use crate::backup::parent::lost_pack;
 use crate::collection::Backup;
 use crate::store::{Listed, Store};
@@ -92,7 +92,9 @@ pub(super) async fn plan(
 ) -> Result<Plan> {
     let mut planner = Planner { store, options, clocks, plan: Plan::default() };
     let mut expired = planner.ages(&collection);
-    planner.keep_the_newest(&collection, &mut expired).await?;
+    if let Expiry::ByAge { .. } = options.expiry {
+        planner.keep_the_newest(&collection, &mut expired).await?;
+    }
     for (full, chain) in &collection {
         planner.chain(*full, chain, &expired).await?;
     }
@@ -133,19 +135,14 @@ impl Planner<'_> {
         let grace = self.options.grace;
         match &member.state {
             State::Complete(stored) => {
-                let (plural, period) = match kind(folder) {
-                    BackupType::Full => ("fulls", self.options.keep_full),
-                    BackupType::Incremental => ("incrementals", self.options.keep_incremental),
-                };
-                let old = since(stored.manifest.data_from, self.clocks.careful);
-                let reason = format!("{} old, {plural} are kept {}", age(old), exactly(period));
+                let (over, reason) = self.is_over(folder, &stored.manifest);
                 let written = self.age_of(
                     member
                         .objects
                         .iter()
                         .filter(|object| object.path == ObjectKey::Manifest(folder).path()),
                 );
-                if old < period {
+                if !over {
                     (Action::Keep, reason)
                 } else if written < grace {
                     let grace = exactly(grace);
@@ -177,6 +174,25 @@ impl Planner<'_> {
                 }
             }
             State::Unusable(error) => (Action::Keep, format!("it can not be read: {error}")),
+        }
+    }
+
+    /// Whether a complete backup's time is over, and why.
+    fn is_over(&self, folder: Folder, manifest: &Manifest) -> (bool, String) {
+        match &self.options.expiry {
+            Expiry::ByAge { full, incremental } => {
+                let (plural, period) = match kind(folder) {
+                    BackupType::Full => ("fulls", *full),
+                    BackupType::Incremental => ("incrementals", *incremental),
+                };
+                let old = since(manifest.data_from, self.clocks.careful);
+                let reason = format!("{} old, {plural} are kept {}", age(old), exactly(period));
+                (old >= period, reason)
+            }
+            Expiry::Named(named) => match named.get(&folder.id) {
+                None => (false, "it is not among those that are to expire".to_owned()),
+                Some(until) => (*until <= self.clocks.careful, format!("kept until {until}")),
+            },
         }
     }
 

@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use proptest::prelude::*;
+use strongroom_format::claim::Claim;
 use strongroom_format::contents::{Contents, Pack};
 use strongroom_format::key::{DataKey, EncryptionInfo, Secret};
 use strongroom_format::layout::{Folder, ObjectKey, new_pack_name};
@@ -20,7 +21,7 @@ use strongroom_format::manifest::{BackupType, Manifest, Source, Targets};
 use strongroom_format::{BackupId, FORMAT_VERSION, piece};
 use tempfile::TempDir;
 
-use super::{Action, PruneOptions, Pruned, run};
+use super::{Action, Expiry, PruneOptions, Pruned, discard, run};
 use crate::collection::{self, Backup, Entry};
 use crate::progress::Progress;
 use crate::store::Store;
@@ -146,13 +147,13 @@ impl World {
             done: 0,
             own: None,
             outcome: None,
+            job: None,
         }
     }
 
     fn options(&self, grace: Duration) -> PruneOptions {
         PruneOptions {
-            keep_full: 30 * DAY,
-            keep_incremental: 7 * DAY,
+            expiry: Expiry::ByAge { full: 30 * DAY, incremental: 7 * DAY },
             grace,
             secret: self.secret.clone(),
             dry_run: false,
@@ -254,6 +255,8 @@ struct Attempt {
     own: Option<Pack>,
     /// Whether it became complete.
     outcome: Option<bool>,
+    /// The job of the service that it belongs to.
+    job: Option<String>,
 }
 
 impl Attempt {
@@ -282,7 +285,10 @@ impl Attempt {
         let step = self.done;
         self.done += 1;
         match step {
-            0 => put(&path(ObjectKey::Started(folder)), b"{}\n"),
+            0 => {
+                let claim = Claim { started_at: folder.id.time(), job_id: self.job.clone() };
+                put(&path(ObjectKey::Started(folder)), &claim.encode());
+            }
             1 => {
                 let parent = self.parent.map(|parent| fs::read(path(ObjectKey::Manifest(parent))));
                 let there =
@@ -395,6 +401,7 @@ fn manifest(attempt: &Attempt, own: &Pack, contents: piece::PieceInfo) -> Manife
         segment_lists_bytes: 0,
         key_id: None,
         written_by: "a test".to_owned(),
+        managed: None,
     }
 }
 
@@ -947,5 +954,96 @@ mod crashes_and_interleavings {
         assert!(!interleave([0, 0, 0, 5, 5, 5], [0, 0], false));
         // Claimed when the parent has just been buried.
         assert!(!interleave([2, 2, 2, 2, 2, 2], [0, 0], true));
+    }
+}
+
+#[test]
+fn named_backups_expire_when_their_time_is_over_and_no_others_do() {
+    let mut world = World::new(None);
+    let old = world.full(1);
+    let child = world.on_top(old, 0);
+    let newest = world.full(1);
+    world.wait(40 * DAY);
+    let (past, soon) = (world.now - DAY, world.now + DAY);
+    let named = |times: &[(Folder, Timestamp)]| {
+        Expiry::Named(times.iter().map(|(folder, time)| (folder.id, *time)).collect())
+    };
+    let expiry = named(&[(child, past), (newest, soon)]);
+    let pruned = world.prune_with(&PruneOptions { expiry, ..world.options(DAY) }).unwrap();
+    assert_eq!(world.action(&pruned, old).0, Action::Keep, "it was not named");
+    assert_eq!(world.action(&pruned, child).0, Action::Expire);
+    assert_eq!(world.action(&pruned, newest).0, Action::Keep, "its time is not over");
+    assert_eq!(world.complete(), BTreeSet::from([old, newest]));
+    // Who names the newest wants it gone: a deleted cluster loses all.
+    world.wait(2 * DAY);
+    for _ in 0..2 {
+        let expiry = named(&[(old, past), (newest, soon)]);
+        world.prune_with(&PruneOptions { expiry, ..world.options(DAY) }).unwrap();
+        world.wait(2 * DAY);
+    }
+    assert!(world.complete().is_empty());
+    assert_eq!(files(world.folder.path()), Vec::<PathBuf>::new(), "nothing of them is left");
+}
+
+/// Every interruption of the dead job, and every one of its successor's discard.
+#[test]
+fn what_a_dead_job_left_is_gone_at_once_and_can_not_come_back() {
+    for steps in 1..Attempt::STEPS {
+        let mut world = World::new(None);
+        let kept = world.full(1);
+        let mut other = world.claim(1, None, 0);
+        other.job = Some("other".to_owned());
+        let mut dead = world.claim(1, Some(kept), 0);
+        dead.job = Some("mine".to_owned());
+        for _ in 0..steps {
+            other.step(&mut world);
+            dead.step(&mut world);
+        }
+        let was_complete = world.complete().contains(&dead.folder);
+        let discarded = block_on(discard(&world.store, "mine")).unwrap();
+        let expected = match was_complete {
+            true => (vec![], vec![dead.folder.id]),
+            false => (vec![dead.folder.id], vec![]),
+        };
+        assert_eq!((discarded.unfinished, discarded.complete), expected, "after {steps} steps");
+        let left: Vec<PathBuf> = files(&world.folder.path().join(dead.folder.to_string()));
+        assert_eq!(left.len() == 1, !was_complete, "only a tombstone stays: {left:?}");
+        // It wakes up, and goes on.
+        for _ in steps..Attempt::STEPS {
+            other.step(&mut world);
+            dead.step(&mut world);
+        }
+        assert_eq!(dead.outcome == Some(true), was_complete, "after {steps} steps");
+        assert_eq!(world.complete().contains(&dead.folder), was_complete);
+        assert_eq!(other.outcome, Some(true), "what is another job's is left alone");
+        assert_eq!(block_on(discard(&world.store, "mine")).unwrap().unfinished, []);
+        // Dated like everything that was just written.
+        world.date();
+        world.wait(DAY);
+        world.assert_clean();
+    }
+}
+
+#[cfg(feature = "failpoints")]
+#[test]
+fn a_discard_that_is_interrupted_is_done_by_the_next() {
+    for point in crate::failpoint::DISCARD {
+        let mut world = World::new(None);
+        let mut dead = world.claim(1, None, 0);
+        dead.job = Some("mine".to_owned());
+        for _ in 0..4 {
+            dead.step(&mut world);
+        }
+        fail::cfg(*point, "return(fail)").unwrap();
+        assert!(block_on(discard(&world.store, "mine")).is_err(), "{point} is passed");
+        fail::remove(*point);
+        let again = block_on(discard(&world.store, "mine")).unwrap();
+        assert_eq!(again.unfinished, [dead.folder.id], "{point}");
+        assert_eq!(files(world.folder.path()).len(), 1, "{point}: only a tombstone stays");
+        dead.step(&mut world);
+        assert_eq!(dead.outcome, Some(false), "{point}");
+        world.date();
+        world.wait(DAY);
+        world.assert_clean();
     }
 }

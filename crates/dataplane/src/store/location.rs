@@ -50,6 +50,22 @@ pub(super) fn open(text: &str, create: bool) -> Result<Opened> {
     }
 }
 
+/// The URL of the folder `inner` in the collection at `text`.
+pub(super) fn within(text: &str, inner: &str) -> Result<String> {
+    let plain = |part: &str| !part.is_empty() && part != "." && part != "..";
+    let harmless = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte);
+    if !inner.split('/').all(plain) || !inner.bytes().all(harmless) {
+        bail!(Usage, "'{inner}' is not the name of a folder in a collection");
+    }
+    // Not parsed and printed again: what is wrong with the URL is told by whoever opens it.
+    let (before, parameters) = match text.split_once('?') {
+        Some((before, parameters)) => (before, Some(parameters)),
+        None => (text, None),
+    };
+    let joined = format!("{}/{inner}", before.trim_end_matches('/'));
+    Ok(parameters.map_or(joined.clone(), |parameters| format!("{joined}?{parameters}")))
+}
+
 fn open_folder(url: &Url, create: bool) -> Result<Opened> {
     if url.query().is_some() {
         bail!(Usage, "a file:// collection URL takes no parameters");
@@ -265,6 +281,23 @@ mod tests {
             assert_eq!(error.kind(), Kind::Usage, "{url}");
             assert!(error.message().contains(message), "{url}: {error}");
         }
+    }
+
+    #[test]
+    fn a_folder_goes_onto_the_path_and_leaves_the_parameters() {
+        for (url, expected) in [
+            ("file:///var/x", "file:///var/x/0192"),
+            ("file:///var/x//", "file:///var/x/0192"),
+            ("s3://b?AWS_REGION=r", "s3://b/0192?AWS_REGION=r"),
+            ("s3://b/p/?AWS_SECRET_ACCESS_KEY=a/b?c", "s3://b/p/0192?AWS_SECRET_ACCESS_KEY=a/b?c"),
+        ] {
+            assert_eq!(within(url, "0192").unwrap(), expected);
+        }
+        for inner in ["", "..", "a/../b", "/a", "a/", "a?b", "a#b", "a%2f"] {
+            assert!(within("file:///var/x", inner).is_err(), "{inner}");
+        }
+        let opened = within("s3://b/x?AWS_ACCESS_KEY_ID=A&AWS_SECRET_ACCESS_KEY=hush", "c1");
+        assert_eq!(open(&opened.unwrap(), false).ok().unwrap().shown, "s3://b/x/c1");
     }
 
     #[test]

@@ -48,6 +48,15 @@ pub(crate) struct Listed {
     pub(crate) modified: Timestamp,
 }
 
+fn is_uuid(name: &str) -> bool {
+    let dashes = [8, 13, 18, 23];
+    name.len() == 36
+        && name.bytes().enumerate().all(|(at, byte)| match dashes.contains(&at) {
+            true => byte == b'-',
+            false => byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte),
+        })
+}
+
 fn modified(meta: &ObjectMeta) -> Timestamp {
     let millis = meta.last_modified.timestamp_millis();
     Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX)
@@ -65,6 +74,12 @@ impl Store {
     pub fn open(url: &str, create: bool) -> Result<Self> {
         let location::Opened { objects, root, shown, local } = location::open(url, create)?;
         Ok(Store { objects, root, shown: shown.into(), local, counters: Arc::default() })
+    }
+
+    /// Opens the collection that lies in a folder of the collection at `url`, such as that of one
+    /// cluster in a storage location: `inner` goes onto the URL's path, before its parameters.
+    pub fn open_within(url: &str, inner: &str, create: bool) -> Result<Self> {
+        Store::open(&location::within(url, inner)?, create)
     }
 
     /// The collection's URL without secrets.
@@ -167,6 +182,15 @@ impl Store {
         let listed = listed.map_err(|error| self.error("listing", folder, error))?;
         let name = |path: &Path| path.parts().next_back().map(|part| part.as_ref().to_owned());
         Ok(listed.common_prefixes.iter().filter_map(name).collect())
+    }
+
+    /// The collections that lie in folders of this one and have the form of a UUID, in lower case: in a
+    /// storage location, those of its clusters.
+    pub async fn inner_collections(&self) -> Result<Vec<String>> {
+        let mut names = self.folders("").await?;
+        names.retain(|name| is_uuid(name));
+        names.sort();
+        Ok(names)
     }
 
     /// The names of all objects inside `folder`, below the collection's root.
