@@ -82,7 +82,7 @@ async fn run(
     let secret = common.key.secret()?;
     let backup = Backup::open(&store, &common.from, secret.as_ref()).await?;
     let (workers, fence) = (common.workers.count(), Fence::open());
-    let options = RestoreOptions { target, to, skip_missing, workers, fence };
+    let options = RestoreOptions { target, to, skip_missing, schema_only: false, workers, fence };
     let reporter = Reporter::new(json);
     let progress = reporter.progress();
     let plan = restore::plan(&backup, &options, &progress).await;

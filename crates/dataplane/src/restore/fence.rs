@@ -57,7 +57,7 @@ use crate::postgres::connect::Client;
 use crate::postgres::server::Server;
 use crate::{CancellationToken, Error, Kind, Result, failpoint};
 
-/// How long [`settle`] waits for a transaction whose session it has ended.
+/// How long a server is waited for, and a transaction whose session was ended.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A restore right before it becomes visible.
@@ -149,8 +149,7 @@ pub(super) async fn commit(
     if error.kind() != Kind::Unreachable {
         return Err(error);
     }
-    let asked = settle(session.server(), &database, xid).await;
-    match asked {
+    match settle_soon(session.server(), &database, xid).await {
         Ok(Outcome::Committed) => Ok(()),
         Ok(Outcome::Aborted) => Err(error),
         Ok(Outcome::InProgress | Outcome::Unknown) | Err(_) => {
@@ -166,6 +165,19 @@ pub(super) async fn commit(
                 ),
             )
             .hint(hint))
+        }
+    }
+}
+
+/// As [`settle`], with patience for a network or a server that is away for a moment.
+async fn settle_soon(server: &Server, database: &str, xid: u64) -> Result<Outcome> {
+    let begun = std::time::Instant::now();
+    loop {
+        match settle(server, database, xid).await {
+            Err(error) if error.kind().may_pass() && begun.elapsed() < PATIENCE => {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+            asked => return asked,
         }
     }
 }

@@ -28,6 +28,7 @@ mod staging;
 mod table;
 
 use serde::Serialize;
+use strongroom_format::contents::TableData;
 use tokio_util::sync::CancellationToken;
 
 use crate::collection::Backup;
@@ -87,6 +88,8 @@ pub struct RestoreOptions {
     pub to: Server,
     /// What may be left out.
     pub skip_missing: SkipMissing,
+    /// Definitions alone: no rows, no large objects, sequences where they begin.
+    pub schema_only: bool,
     /// Connections that load rows and build indexes.
     pub workers: usize,
     /// What is asked right before the publication.
@@ -127,6 +130,11 @@ impl Restored {
 
 /// Looks for everything that could stand in the way. Writes nothing.
 pub async fn plan(backup: &Backup, options: &RestoreOptions, progress: &Progress) -> Result<Plan> {
+    let hollow = options.schema_only.then(|| without_rows(backup));
+    plan_all(hollow.as_ref().unwrap_or(backup), options, progress).await
+}
+
+async fn plan_all(backup: &Backup, options: &RestoreOptions, progress: &Progress) -> Result<Plan> {
     check(options)?;
     progress.step("planning");
     match &options.target {
@@ -164,7 +172,9 @@ async fn run_to_the_end(
 ) -> Result<Restored> {
     let before = backup.store.bytes_read();
     let others = staging::sweep(&options.to, progress).await?;
-    let mut restored = run_planned(backup, options, progress, cancel).await?;
+    let hollow = options.schema_only.then(|| without_rows(backup));
+    let held = hollow.as_ref().unwrap_or(backup);
+    let mut restored = run_planned(held, options, progress, cancel).await?;
     staging::sweep_again(&options.to, &others, progress).await;
     restored.bytes_read = backup.store.bytes_read() - before;
     Ok(restored)
@@ -176,7 +186,7 @@ async fn run_planned(
     progress: &Progress,
     cancel: &CancellationToken,
 ) -> Result<Restored> {
-    let plan = plan(backup, options, progress).await?;
+    let plan = plan_all(backup, options, progress).await?;
     plan.refuse()?;
     match &options.target {
         RestoreTarget::Cluster => cluster::run(backup, options, plan, progress, cancel).await,
@@ -185,6 +195,22 @@ async fn run_planned(
         }
         RestoreTarget::Tables { .. } => table::run(backup, options, plan, progress, cancel).await,
     }
+}
+
+/// The same backup, as if nothing had held rows.
+fn without_rows(backup: &Backup) -> Backup {
+    let mut contents = backup.contents.clone();
+    for database in &mut contents.databases {
+        for table in &mut database.tables {
+            table.data = TableData::default();
+        }
+        database.sequences.clear();
+        database.large_objects.clear();
+        database.large_object_data = None;
+        database.filled_views.clear();
+    }
+    let (store, manifest, key) = (&backup.store, &backup.manifest, &backup.key);
+    Backup { store: store.clone(), manifest: manifest.clone(), contents, key: key.clone() }
 }
 
 /// The roles that the definitions need: owners, and those who are granted something.

@@ -16,7 +16,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use strongroom_format::contents::{Database, Table};
 
 use super::compare;
-use super::database::{self, StageJob, check_name, stop_if};
+use super::database::{self, StageJob, check_name, named, stop_if};
 use super::event_triggers;
 use super::fence;
 use super::load::LoadTable;
@@ -284,7 +284,7 @@ impl Prepared<'_> {
             let own = (table.schema.clone(), table.name.clone());
             let (schema, name) = through.get(&own).unwrap_or(&own);
             LoadTable {
-                shown: format!("table {}.{}.{}", request.database.name, table.schema, table.name),
+                name: named(request.database, table),
                 target: qualified(&hidden[schema], name),
                 columns: table.columns.clone(),
                 data: table.data,
