@@ -7,6 +7,7 @@ mod prune;
 mod rekey;
 mod restore;
 mod rows;
+mod serve;
 mod show;
 mod verify;
 
@@ -27,6 +28,7 @@ pub(crate) enum Command {
     Verify(verify::VerifyArgs),
     Prune(prune::PruneArgs),
     Rekey(rekey::RekeyArgs),
+    Serve(serve::ServeArgs),
 }
 
 /// Does what was asked for.
@@ -42,5 +44,6 @@ pub(crate) async fn run(cli: Cli) -> Result<String> {
         Command::Verify(args) => args.run(json).await,
         Command::Prune(args) => args.run(json).await,
         Command::Rekey(args) => args.run(json).await,
+        Command::Serve(args) => args.run().await,
     }
 }
