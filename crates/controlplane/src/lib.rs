@@ -1,1 +1,55 @@
 //! What should happen: rules, authorization, schedules and jobs of the Strongroom service.
+//!
+//! Faces (HTTP, later SQL) call methods of [`App`], one file of [`app`] per noun. Each takes the
+//! [`Caller`], checks what its roles permit, and changes the catalog in one transaction together with
+//! the audit event that tells of it. What takes long becomes a job; [`jobs`] has what runs them, in
+//! this process or in another replica.
+//!
+//! Invariant: the control plane alone knows who may do what. Faces ask, and show the answer.
+//!
+//! Invariant: nothing here asks the machine for the time. It is what the catalog's clock says, so
+//! that a test can live through 45 days, and all parts agree about them.
+
+pub mod app;
+pub mod caller;
+pub mod error;
+pub mod jobs;
+pub mod rebuild;
+
+pub use app::{App, Config, Identity, Origin};
+pub use caller::{Action, Caller, Permission};
+pub use error::{Error, Kind, Result};
+
+/// Types of the catalog and the engine that this crate's functions take and give.
+pub mod model {
+    pub use crate::app::contents::{BackupContents, DatabaseContents, MOST_ROWS, TableContents};
+    pub use strongroom_catalog::api_keys::ApiKey;
+    pub use strongroom_catalog::audit::{
+        Actor, ActorKind, AuditEvent, EventFilter, NewEvent, Outcome,
+    };
+    pub use strongroom_catalog::backup_settings::BackupSettings;
+    pub use strongroom_catalog::backups::{Backup, BackupFilter, Day};
+    pub use strongroom_catalog::clusters::{
+        Cluster, ClusterFilter, ClusterSort, ClusterState, Engine, Plan, Provider,
+    };
+    pub use strongroom_catalog::drills::{Drill, Findings};
+    pub use strongroom_catalog::grants::{
+        Grant, Grantee, GranteeKind, Resource, ResourceKind, Role,
+    };
+    pub use strongroom_catalog::jobs::{Job, JobFilter, JobKind, JobState};
+    pub use strongroom_catalog::organization::Organization;
+    pub use strongroom_catalog::restores::{Restore, RestoreFilter, RestoreKind, RestoreObject};
+    pub use strongroom_catalog::service_accounts::ServiceAccount;
+    pub use strongroom_catalog::sessions::Session;
+    pub use strongroom_catalog::storage_locations::StorageLocation;
+    pub use strongroom_catalog::users::User;
+    pub use strongroom_catalog::{
+        Address, ApiKeyId, AuditEventId, BackupId, Catalog, Clock, ClusterId, FakeClock, FolderId,
+        JobId, KeySource, Listed, LocationId, Order, OrganizationId, Page, Secret,
+        ServiceAccountId, SystemClock, UserId,
+    };
+    pub use strongroom_dataplane::diff;
+    pub use strongroom_dataplane::names::TableName;
+    pub use strongroom_dataplane::rows::{TableRows, Value};
+    pub use strongroom_format::manifest::Omission;
+}

@@ -2,11 +2,13 @@
 
 mod backup;
 mod backups;
+mod catalog;
 mod diff;
 mod prune;
 mod rekey;
 mod restore;
 mod rows;
+mod serve;
 mod show;
 mod verify;
 
@@ -27,6 +29,8 @@ pub(crate) enum Command {
     Verify(verify::VerifyArgs),
     Prune(prune::PruneArgs),
     Rekey(rekey::RekeyArgs),
+    Serve(serve::ServeArgs),
+    Catalog(catalog::CatalogCommand),
 }
 
 /// Does what was asked for.
@@ -42,5 +46,7 @@ pub(crate) async fn run(cli: Cli) -> Result<String> {
         Command::Verify(args) => args.run(json).await,
         Command::Prune(args) => args.run(json).await,
         Command::Rekey(args) => args.run(json).await,
+        Command::Serve(args) => args.run().await,
+        Command::Catalog(args) => args.run(json).await,
     }
 }

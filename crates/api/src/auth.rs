@@ -1,0 +1,99 @@
+//! Who asks. Programs show an API key, people a session; what they may do, the control plane decides.
+
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::header::{AUTHORIZATION, COOKIE};
+use axum::http::request::Parts;
+use std::net::SocketAddr;
+
+use strongroom_controlplane::model::Secret;
+use strongroom_controlplane::{App, Caller, Error, Identity, Kind, Origin};
+
+use crate::error::ApiError;
+
+/// The cookie that holds a session's token.
+pub const SESSION_COOKIE: &str = "strongroom_session";
+/// The header without which a session changes nothing. Other sites can not send it.
+pub const REQUEST_HEADER: &str = "x-strongroom-request";
+/// The header that names the version of the API.
+pub const VERSION_HEADER: &str = "cc-version";
+/// The header with the request's id.
+pub const REQUEST_ID_HEADER: &str = "x-request-id";
+/// The versions that are spoken; they are the same here.
+const VERSIONS: &[&str] = &["2022-03-31", "2022-09-20", "2023-04-10", "2024-09-16"];
+
+/// Somebody known: what every handler takes that is not for everybody.
+#[derive(Clone, Debug)]
+pub struct Signed {
+    /// Who it is.
+    pub identity: Identity,
+    /// What the control plane wants to know of who asks.
+    pub caller: Caller,
+}
+
+impl FromRequestParts<App> for Signed {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        check_version(parts)?;
+        let origin = origin(parts);
+        let (identity, caller) = if let Some(key) = bearer(parts)? {
+            app.identify_by_key(&key, origin).await?
+        } else if let Some(token) = session_token(parts) {
+            let changes = !parts.method.is_safe();
+            if changes && !parts.headers.contains_key(REQUEST_HEADER) {
+                let message =
+                    format!("a session changes nothing without the header {REQUEST_HEADER}");
+                return Err(Error::new(Kind::Forbidden, message).into());
+            }
+            app.identify_by_session(&token, origin).await?
+        } else {
+            return Err(Error::new(Kind::Unauthenticated, "nobody is signed in")
+                .hint("sign in, or send Authorization: Bearer with an API key")
+                .into());
+        };
+        Ok(Signed { identity, caller })
+    }
+}
+
+/// Where a request came from.
+pub fn origin(parts: &Parts) -> Origin {
+    let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    let id = parts.headers.get(REQUEST_ID_HEADER).and_then(|id| id.to_str().ok());
+    Origin {
+        address: address.map(|ConnectInfo(address)| address.ip().to_string()),
+        request_id: id.map(str::to_owned),
+    }
+}
+
+fn check_version(parts: &Parts) -> Result<(), ApiError> {
+    match parts.headers.get(VERSION_HEADER) {
+        None => Ok(()),
+        Some(version) if VERSIONS.iter().any(|known| version == known) => Ok(()),
+        Some(_) => Err(Error::invalid("invalid Cc-Version.")
+            .hint(format!("send one of {}, or leave the header out", VERSIONS.join(", ")))
+            .into()),
+    }
+}
+
+fn bearer(parts: &Parts) -> Result<Option<Secret>, ApiError> {
+    let Some(header) = parts.headers.get(AUTHORIZATION) else {
+        return Ok(None);
+    };
+    let key = header.to_str().ok().and_then(|text| text.strip_prefix("Bearer "));
+    match key {
+        Some(key) => Ok(Some(Secret::new(key.trim()))),
+        None => Err(Error::new(Kind::Unauthenticated, "the Authorization header can not be read")
+            .hint("send Authorization: Bearer with an API key")
+            .into()),
+    }
+}
+
+/// The session's token, if there is one.
+pub fn session_token(parts: &Parts) -> Option<Secret> {
+    let cookies = parts.headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = cookies.flat_map(|cookies| cookies.split(';'));
+    pairs.find_map(|pair| {
+        let (name, value) = pair.trim().split_once('=')?;
+        (name == SESSION_COOKIE).then(|| Secret::new(value))
+    })
+}

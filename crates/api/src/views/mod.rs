@@ -1,0 +1,46 @@
+//! What is shown of the control plane's types: a file per noun.
+//!
+//! Field names are those of the original's API where it has them; what is ours beside it stands in
+//! an object named `strongroom`, so that it can not clash with what the original adds later.
+
+pub mod contents;
+pub mod organization;
+
+use serde::Serialize;
+use strongroom_controlplane::Action as Allowed;
+use utoipa::ToSchema;
+
+/// Something that can be done with an object, and whether this caller can do it now.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Action {
+    /// What.
+    pub name: String,
+    /// Whether it would be let through.
+    pub allowed: bool,
+    /// Why not.
+    pub reason: Option<String>,
+}
+
+impl From<Allowed> for Action {
+    fn from(action: Allowed) -> Self {
+        Action { name: action.name.to_owned(), allowed: action.allowed, reason: action.reason }
+    }
+}
+
+/// Nothing: the reply of operations that have nothing to say but that they were done.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Empty {}
+
+/// Integers of 64 bits travel as text: `#[serde(with = "crate::views::int64")]`, and
+/// `#[schema(value_type = String, format = Int64)]`.
+pub mod int64 {
+    use serde::Serializer;
+
+    /// Writes it as text.
+    pub fn serialize<S: Serializer>(
+        value: &impl std::fmt::Display,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(value)
+    }
+}

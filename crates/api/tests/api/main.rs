@@ -1,0 +1,5 @@
+//! The API over a real socket, with a real catalog, and real clusters where they matter.
+
+mod openapi;
+mod organization;
+mod support;

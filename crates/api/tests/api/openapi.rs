@@ -1,0 +1,16 @@
+//! The committed description of the API is the one that the handlers make.
+
+#[test]
+fn the_committed_document_is_what_the_handlers_say() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../openapi.json");
+    let made = strongroom_api::openapi::document().to_pretty_json().unwrap() + "\n";
+    if std::env::var_os("UPDATE_OPENAPI").is_some() {
+        std::fs::write(path, &made).unwrap();
+    }
+    let committed = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        committed == made,
+        "openapi.json is not what the handlers say; make it anew with:\n  \
+         UPDATE_OPENAPI=1 cargo test -p strongroom-api the_committed_document"
+    );
+}

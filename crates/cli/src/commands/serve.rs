@@ -1,0 +1,206 @@
+//! `strongroom serve`: the service, in one process.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use strongroom_catalog::{Address, Catalog, KeySource, SystemClock};
+use strongroom_controlplane::{App, Config, jobs::Worker};
+use strongroom_dataplane::{CancellationToken, Error, Kind, Result};
+use tokio::net::TcpListener;
+use tracing::info;
+use tracing_subscriber::EnvFilter;
+
+use crate::args::duration;
+
+/// How long requests under way may take to end when the service is stopped.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// Where the service keeps what it knows.
+#[derive(Debug, Args)]
+pub(crate) struct CatalogArgs {
+    /// The folder of the service's own files; made if it does not exist
+    #[arg(long, value_name = "DIR", env = "STRONGROOM_DATA_DIR")]
+    pub(crate) data_dir: PathBuf,
+
+    /// The catalog: postgresql://... where several replicas share it [default: a file in DIR]
+    #[arg(long, value_name = "ADDRESS", env = "STRONGROOM_CATALOG", hide_env_values = true)]
+    catalog: Option<String>,
+
+    /// The key that secrets in the catalog are sealed with [default: master.key in DIR]
+    #[arg(long, value_name = "FILE", env = "STRONGROOM_MASTER_KEY_FILE")]
+    master_key_file: Option<PathBuf>,
+}
+
+impl CatalogArgs {
+    /// Opens the catalog; makes the folder, the catalog and the key where there are none.
+    pub(crate) async fn open(&self, clock: Arc<dyn strongroom_catalog::Clock>) -> Result<Catalog> {
+        let folder = &self.data_dir;
+        make_private(folder).map_err(|error| {
+            Error::new(Kind::Failed, format!("the data directory {}: {error}", folder.display()))
+                .hint("name a folder that this user may write to, by --data-dir")
+        })?;
+        let default = folder.join("catalog.db").display().to_string();
+        let address: Address =
+            self.catalog.as_deref().unwrap_or(&default).parse().map_err(catalog_error)?;
+        let key = self.master_key_file.clone().unwrap_or_else(|| folder.join("master.key"));
+        Catalog::open(&address, KeySource::File(key), clock).await.map_err(catalog_error)
+    }
+}
+
+/// Makes a folder that nobody else may read.
+fn make_private(folder: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+/// The catalog's error, as the command line tells it.
+pub(crate) fn catalog_error(error: strongroom_catalog::CatalogError) -> Error {
+    let kind = if error.may_pass() { Kind::Unreachable } else { Kind::Failed };
+    let told = Error::new(kind, error.to_string());
+    match error.hint() {
+        Some(hint) => told.hint(hint),
+        None => told,
+    }
+}
+
+/// The control plane's error, as the command line tells it.
+pub(crate) fn service_error(error: strongroom_controlplane::Error) -> Error {
+    let kind = if error.may_pass() { Kind::Unreachable } else { Kind::Failed };
+    let told = Error::new(kind, error.message());
+    match error.hint_text() {
+        Some(hint) => told.hint(hint),
+        None => told,
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// An object per line.
+    Json,
+}
+
+/// Serve the console and the API, and take backups as scheduled
+#[derive(Debug, Args)]
+#[command(after_help = "\
+An empty folder is enough to start. Logs go to the standard error output; STRONGROOM_LOG sets what
+is logged, such as info or strongroom_controlplane=debug.
+
+Examples:
+  strongroom serve --data-dir /var/lib/strongroom
+  strongroom serve --data-dir /var/lib/strongroom --listen 0.0.0.0:8080 \\
+      --catalog postgresql://strongroom@db/strongroom --master-key-file /etc/strongroom/master.key")]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    catalog: CatalogArgs,
+
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+
+    /// Jobs at the same time
+    #[arg(long, value_name = "N", default_value = "4", value_parser = clap::value_parser!(u16).range(0..=256))]
+    job_workers: u16,
+
+    /// After how long a job of a replica that says nothing is taken over by another
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    lease: Duration,
+
+    /// How long the objects of an expired or interrupted backup stay
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration)]
+    grace: Duration,
+
+    /// The form of the log
+    #[arg(long, value_enum, default_value = "text")]
+    log_format: LogFormat,
+}
+
+impl ServeArgs {
+    pub(crate) async fn run(self) -> Result<String> {
+        log_to_stderr(self.log_format);
+        let catalog = self.catalog.open(Arc::new(SystemClock)).await?;
+        let mut config = Config::new(&self.catalog.data_dir);
+        config.workers = self.job_workers.into();
+        config.lease = self.lease.try_into().unwrap_or(config.lease);
+        config.grace = self.grace;
+        let app = App::start(catalog.clone(), config).await.map_err(service_error)?;
+
+        let failed = |error: std::io::Error| {
+            Error::new(Kind::Failed, format!("can not listen on {}: {error}", self.listen))
+                .hint("choose another address with --listen")
+        };
+        let listener = TcpListener::bind(self.listen).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let end = ended_by_signals();
+        let mut jobs = tokio::task::JoinSet::new();
+        for number in 0..app.config().workers {
+            let (worker, end) = (Worker::new(app.clone(), number), end.clone());
+            jobs.spawn(async move { worker.run(end).await });
+        }
+        info!(address = %address, "listening on http://{address}");
+
+        let router = strongroom_api::router(app);
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
+        let farewell = end.clone();
+        let served = axum_serve(listener, service, farewell).await;
+        end.cancel();
+        while jobs.join_next().await.is_some() {}
+        catalog.close().await;
+        served.map_err(failed)?;
+        info!("stopped");
+        Ok(String::new())
+    }
+}
+
+/// Serves until `end` is rung, and then for as long as requests under way take, but not for ever: a
+/// browser that follows a job's events would never hang up.
+async fn axum_serve(
+    listener: TcpListener,
+    service: axum::extract::connect_info::IntoMakeServiceWithConnectInfo<axum::Router, SocketAddr>,
+    end: CancellationToken,
+) -> std::io::Result<()> {
+    let graceful = end.clone();
+    let serving = axum::serve(listener, service)
+        .with_graceful_shutdown(async move { graceful.cancelled().await })
+        .into_future();
+    tokio::select! {
+        served = serving => served,
+        () = async { end.cancelled().await; tokio::time::sleep(FAREWELL).await } => Ok(()),
+    }
+}
+
+fn log_to_stderr(format: LogFormat) {
+    let filter =
+        EnvFilter::try_from_env("STRONGROOM_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => {
+            log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init()
+        }
+        LogFormat::Json => log.json().init(),
+    }
+}
+
+/// Rung by Ctrl-C or SIGTERM.
+fn ended_by_signals() -> CancellationToken {
+    let end = CancellationToken::new();
+    let rung = end.clone();
+    tokio::spawn(async move {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (Ok(mut interrupt), Ok(mut terminate)) =
+            (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+        else {
+            return;
+        };
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        rung.cancel();
+    });
+    end
+}

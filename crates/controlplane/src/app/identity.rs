@@ -1,0 +1,68 @@
+//! Who is asking: by an API key or a session.
+
+use strongroom_catalog::Secret;
+use strongroom_catalog::audit::Actor;
+use strongroom_catalog::grants::Grantee;
+use strongroom_catalog::service_accounts::ServiceAccount;
+use strongroom_catalog::sessions::Session;
+use strongroom_catalog::users::User;
+
+use super::App;
+use crate::{Caller, Error, Kind, Result};
+
+/// Where a request came from.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    /// The address.
+    pub address: Option<String>,
+    /// The request's id.
+    pub request_id: Option<String>,
+}
+
+/// Who is asking.
+#[derive(Clone, Debug)]
+pub enum Identity {
+    /// A person at a browser.
+    User(User, Session),
+    /// A program.
+    ServiceAccount(ServiceAccount),
+}
+
+impl App {
+    /// The program with this API key.
+    pub async fn identify_by_key(
+        &self,
+        secret: &Secret,
+        origin: Origin,
+    ) -> Result<(Identity, Caller)> {
+        let Some((_, account)) = self.catalog().authenticate(secret).await? else {
+            return Err(Error::new(Kind::Unauthenticated, "the API key is not valid")
+                .hint("make one for a service account of your organization"));
+        };
+        let actor = Actor::service_account(account.id, &account.name);
+        let caller = self.caller(actor, Grantee::ServiceAccount(account.id), origin).await?;
+        Ok((Identity::ServiceAccount(account), caller))
+    }
+
+    /// The person with this session.
+    pub async fn identify_by_session(
+        &self,
+        token: &Secret,
+        origin: Origin,
+    ) -> Result<(Identity, Caller)> {
+        let Some((session, user)) = self.catalog().session(token).await? else {
+            return Err(
+                Error::new(Kind::Unauthenticated, "the session has ended").hint("sign in again")
+            );
+        };
+        let actor = Actor::user(user.id, &user.email);
+        let caller = self.caller(actor, Grantee::User(user.id), origin).await?;
+        Ok((Identity::User(user, session), caller))
+    }
+
+    async fn caller(&self, actor: Actor, grantee: Grantee, origin: Origin) -> Result<Caller> {
+        let grants = self.catalog().grants_of(grantee).await?;
+        let Origin { address, request_id } = origin;
+        Ok(Caller { actor, grantee: Some(grantee), grants, address, request_id })
+    }
+}

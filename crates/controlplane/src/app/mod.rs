@@ -1,0 +1,136 @@
+//! What can be asked of the service: a file per noun, each a block of methods of [`App`].
+//!
+//! A method that changes something begins one catalog transaction, writes change and audit event, and
+//! commits. Between begin and commit it asks nobody else: servers and stores are asked before.
+
+pub(crate) mod collection;
+pub mod contents;
+mod identity;
+mod organization;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use strongroom_catalog::audit::{NewEvent, Outcome};
+use strongroom_catalog::clusters::Cluster;
+use strongroom_catalog::{Catalog, ClusterId};
+use tokio::sync::Notify;
+
+pub use self::identity::{Identity, Origin};
+use crate::{Caller, Permission, Result};
+
+/// How this process serves.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The folder of the service's own files, and of the first storage location.
+    pub data_dir: PathBuf,
+    /// As whom this process holds jobs; unlike all other replicas.
+    pub replica: String,
+    /// Jobs at the same time in this process.
+    pub workers: usize,
+    /// For how long a holder of a job that says nothing is believed to live.
+    pub lease: SignedDuration,
+    /// How long the objects of an expired or dead backup stay.
+    pub grace: Duration,
+    /// Connections that one job opens to a cluster.
+    pub connections: usize,
+}
+
+impl Config {
+    /// What serves most: a data directory, and everything else by habit.
+    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+        Config {
+            data_dir: data_dir.into(),
+            replica: format!("{}-{}", std::process::id(), uuid::Uuid::now_v7().simple()),
+            workers: 4,
+            lease: SignedDuration::from_secs(30),
+            grace: Duration::from_secs(24 * 3600),
+            connections: 2,
+        }
+    }
+}
+
+/// The service, as faces see it. Clones are the same one.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+struct Inner {
+    catalog: Catalog,
+    config: Config,
+    /// Rung when a job was enqueued here, so that a worker of this process need not wait.
+    enqueued: Notify,
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "App({})", self.0.config.replica)
+    }
+}
+
+impl App {
+    /// The service over an open catalog. The first one makes the organization and what else a new
+    /// catalog needs.
+    pub async fn start(catalog: Catalog, config: Config) -> Result<Self> {
+        let app = App(Arc::new(Inner { catalog, config, enqueued: Notify::new() }));
+        app.prepare_organization().await?;
+        Ok(app)
+    }
+
+    /// What the service knows. For this crate, and for those who open and close it.
+    pub fn catalog(&self) -> &Catalog {
+        &self.0.catalog
+    }
+
+    /// How this process serves.
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// The present moment.
+    pub fn now(&self) -> Timestamp {
+        self.0.catalog.now()
+    }
+
+    /// Tells the workers of this process that there may be a job.
+    pub(crate) fn ring(&self) {
+        self.0.enqueued.notify_waiters();
+    }
+
+    /// Waits until [`App::ring`].
+    pub(crate) async fn rung(&self) {
+        self.0.enqueued.notified().await;
+    }
+
+    /// A cluster that the caller may do this with; deleted ones, too.
+    pub(crate) async fn cluster_for(
+        &self,
+        caller: &Caller,
+        permission: Permission,
+        id: ClusterId,
+    ) -> Result<Cluster> {
+        caller.require_with(permission, id)?;
+        Ok(self.0.catalog.cluster(id).await?)
+    }
+}
+
+/// The audit event of something that `caller` has done to an object of this kind.
+pub(crate) fn done(
+    caller: &Caller,
+    action: &str,
+    object_kind: &str,
+    object: impl fmt::Display,
+    details: Value,
+) -> NewEvent {
+    NewEvent {
+        object_id: Some(object.to_string()),
+        address: caller.address.clone(),
+        request_id: caller.request_id.clone(),
+        outcome: Outcome::Done,
+        details,
+        ..NewEvent::done(caller.actor.clone(), action, object_kind)
+    }
+}
