@@ -47,6 +47,8 @@ export function DayPicker({ day, today, markOf, onChange, onMonth }: DayPickerPr
             defaultDate={day}
             maxDate={today}
             firstDayOfWeek={1}
+            // Red is for failures.
+            weekendDays={[]}
             onDateChange={onMonth}
             onChange={(chosen) => {
               if (!chosen) return;

@@ -12,6 +12,8 @@ export interface Column<T> {
   cell: (item: T) => ReactNode;
   align?: 'end';
   shrink?: boolean;
+  /** Stays on one line where there is room for a table. */
+  nowrap?: boolean;
 }
 
 interface ListProps<T> {
@@ -125,6 +127,7 @@ function Cells<T>({ item, columns }: { item: T; columns: Column<T>[] }) {
       data-label={column.header}
       data-align={column.align}
       data-shrink={column.shrink || undefined}
+      data-nowrap={column.nowrap || undefined}
     >
       {column.cell(item)}
     </td>

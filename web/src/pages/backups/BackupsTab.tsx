@@ -15,6 +15,7 @@ import { DayPicker, monthsAround } from '../../components/DayPicker';
 import { type Column, List } from '../../components/List';
 import { Status } from '../../components/Status';
 import { useNow } from '../../components/useNow';
+import { When } from '../../components/When';
 import { backupSize, count } from '../../format/size';
 import { type Day, dateTime, dayOf, expiresIn, interval, isDay, shortDay } from '../../format/time';
 import { paths } from '../../paths';
@@ -78,7 +79,7 @@ export function BackupsTab() {
 
 function dedicatedColumns(cluster: Cluster, now: Date): Column<Row>[] {
   return [
-    { header: 'Data From (UTC)', cell: (row) => dateTime(row.backup?.as_of_time) },
+    { header: 'Data From (UTC)', cell: (row) => <When at={row.backup?.as_of_time} /> },
     {
       header: 'Type',
       cell: (row) => (row.backup?.strongroom.type === 'INCREMENTAL' ? 'Incremental' : 'Full'),
@@ -114,7 +115,9 @@ function serverlessColumns(cluster: Cluster, now: Date): Column<Row>[] {
   return [
     {
       header: 'Data From (UTC)',
-      cell: ({ backup, job }) => dateTime(backup ? backup.as_of_time : (job?.started_at ?? job?.created_at)),
+      cell: ({ backup, job }) => (
+        <When at={backup ? backup.as_of_time : (job?.started_at ?? job?.created_at)} />
+      ),
     },
     {
       header: 'Status',

@@ -10,6 +10,7 @@ import { Async, Empty, ErrorNotice } from '../../components/Async';
 import { type Column, List } from '../../components/List';
 import { JobStatus } from '../../components/Status';
 import { useNow } from '../../components/useNow';
+import { When } from '../../components/When';
 import { count } from '../../format/size';
 import { dateTime, duration } from '../../format/time';
 import { useCluster } from '../clusters/ClusterLayout';
@@ -30,8 +31,8 @@ export function DrillsTab() {
     </ActionButton>
   );
   const columns: Column<Drill>[] = [
-    { header: 'Started', cell: (drill) => dateTime(drill.started_at ?? drill.created_at) },
-    { header: 'Backup taken on', cell: (drill) => dateTime(drill.backup_as_of_time) },
+    { header: 'Started', cell: (drill) => <When at={drill.started_at ?? drill.created_at} /> },
+    { header: 'Backup taken on', cell: (drill) => <When at={drill.backup_as_of_time} /> },
     { header: 'Duration', cell: (drill) => duration(drill.started_at, drill.finished_at ?? now) },
     { header: 'Result', cell: (drill) => <Result drill={drill} /> },
     { header: 'Tables', align: 'end', cell: (drill) => count(drill.tables_checked) },

@@ -10,6 +10,7 @@ import { Async, Empty, ErrorNotice } from '../../components/Async';
 import { type Column, List } from '../../components/List';
 import { Status } from '../../components/Status';
 import { useNow } from '../../components/useNow';
+import { When } from '../../components/When';
 import { dateTime, duration } from '../../format/time';
 import { useCluster } from '../clusters/ClusterLayout';
 
@@ -19,7 +20,7 @@ export function IncompleteBackupsTab() {
   const cancel = useCancelJob(cluster.id);
   const now = useNow(1_000);
   const columns: Column<Job>[] = [
-    { header: 'Started', cell: (job) => dateTime(job.started_at ?? job.created_at) },
+    { header: 'Started', cell: (job) => <When at={job.started_at ?? job.created_at} /> },
     { header: 'Duration', cell: (job) => duration(job.started_at, job.finished_at ?? now) },
     { header: 'Status', cell: (job) => <BackupStatus job={job} /> },
     { header: 'Description', cell: (job) => <span className="mono">{job.description ?? '--'}</span> },

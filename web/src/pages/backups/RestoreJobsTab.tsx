@@ -7,6 +7,7 @@ import type { Restore } from '../../api/types';
 import { Async, Empty } from '../../components/Async';
 import { type Column, List } from '../../components/List';
 import { JobStatus } from '../../components/Status';
+import { When } from '../../components/When';
 import { dateTime } from '../../format/time';
 import { paths } from '../../paths';
 import { useCluster } from '../clusters/ClusterLayout';
@@ -23,13 +24,13 @@ export function RestoreJobsTab() {
       cell: (restore) => `${restore.source_cluster_name} > ${restore.destination_cluster_name}`,
     },
     { header: 'Restore type', cell: restoreType },
-    { header: 'Backup taken on', cell: (restore) => dateTime(restore.backup_end_time) },
+    { header: 'Backup taken on', cell: (restore) => <When at={restore.backup_end_time} /> },
     { header: 'Status', cell: (restore) => <RestoreStatus restore={restore} /> },
     {
       header: 'Restore start',
-      cell: (restore) => dateTime(restore.strongroom.started_at ?? restore.created_at),
+      cell: (restore) => <When at={restore.strongroom.started_at ?? restore.created_at} />,
     },
-    { header: 'Restore end', cell: (restore) => dateTime(restore.completed_at) },
+    { header: 'Restore end', cell: (restore) => <When at={restore.completed_at} /> },
     {
       header: 'Job ID',
       cell: (restore) => (

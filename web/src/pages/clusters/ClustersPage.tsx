@@ -31,6 +31,7 @@ export function ClustersPage() {
   const columns: Column<Cluster>[] = [
     {
       header: 'Name',
+      nowrap: true,
       cell: (cluster) => (
         <Anchor component={Link} to={paths.cluster(cluster.id)} fw={600} size="sm">
           {cluster.name}
@@ -38,9 +39,9 @@ export function ClustersPage() {
       ),
     },
     { header: 'Plan', cell: planName },
-    { header: 'Provider', cell: providerName },
-    { header: 'Regions', cell: (cluster) => cluster.strongroom.regions.join(', ') || '--' },
-    { header: 'State', cell: (cluster) => <ClusterState cluster={cluster} /> },
+    { header: 'Provider', nowrap: true, cell: providerName },
+    { header: 'Regions', cell: (cluster) => <Regions of={cluster.strongroom.regions} /> },
+    { header: 'State', nowrap: true, cell: (cluster) => <ClusterState cluster={cluster} /> },
     {
       header: 'Last backup',
       cell: (cluster) => (
@@ -54,6 +55,7 @@ export function ClustersPage() {
     },
     {
       header: 'Next backup',
+      nowrap: true,
       cell: (cluster) => (
         <span title={`${dateTime(cluster.strongroom.next_backup_at)} UTC`}>
           {fromNow(cluster.strongroom.next_backup_at, now)}
@@ -75,5 +77,16 @@ export function ClustersPage() {
         }
       </Async>
     </Page>
+  );
+}
+
+function Regions({ of }: { of: string[] }) {
+  if (of.length === 0) return '--';
+  return (
+    <div>
+      {of.map((region) => (
+        <div key={region}>{region}</div>
+      ))}
+    </div>
   );
 }

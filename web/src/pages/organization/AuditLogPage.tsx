@@ -8,12 +8,13 @@ import { Async, Empty } from '../../components/Async';
 import { type Column, List } from '../../components/List';
 import { Page } from '../../components/Page';
 import { Status } from '../../components/Status';
+import { When } from '../../components/When';
 import { dateTime } from '../../format/time';
 
 const columns: Column<AuditLogEntry>[] = [
   {
     header: 'Time (UTC)',
-    cell: (entry) => <span style={{ whiteSpace: 'nowrap' }}>{dateTime(entry.created_at)}</span>,
+    cell: (entry) => <When at={entry.created_at} />,
   },
   {
     header: 'Action',

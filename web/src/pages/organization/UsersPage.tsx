@@ -13,6 +13,7 @@ import { Confirm } from '../../components/Confirm';
 import { type Column, List } from '../../components/List';
 import { Page } from '../../components/Page';
 import { Status } from '../../components/Status';
+import { When } from '../../components/When';
 import { dateTime } from '../../format/time';
 import { EditRoles, RoleTags } from './Roles';
 
@@ -43,7 +44,10 @@ export function UsersPage() {
       cell: (user) =>
         user.disabled ? <Status tone="idle">Disabled</Status> : <Status tone="ok">Active</Status>,
     },
-    { header: 'Last sign-in', cell: (user) => (user.last_sign_in ? dateTime(user.last_sign_in) : 'Never') },
+    {
+      header: 'Last sign-in',
+      cell: (user) => (user.last_sign_in ? <When at={user.last_sign_in} /> : 'Never'),
+    },
     {
       header: '',
       label: 'Change',
