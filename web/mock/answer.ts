@@ -1,5 +1,5 @@
 /** What the mock answers to a request. Typed by the console's own types, so that it can not drift from the API. */
-import type { Backup, Cluster, CreateRestore, Job, Restore, RestorePlan } from '../src/api/types';
+import type { Backup, BackupDiff, Cluster, CreateRestore, Job, Restore, RestorePlan } from '../src/api/types';
 import {
   backupsOf,
   clusters,
@@ -98,7 +98,13 @@ export async function answer(method: string, url: URL, body: unknown): Promise<R
             created_at: iso(lastHour - index * 5_000_000),
             cluster_name: clusters[0]?.name,
             user_email: 'ada@harbour.example',
-            payload: { frequency_minutes: 15 },
+            payload: '',
+            strongroom: {
+              actor: { type: 'user', name: 'ada@harbour.example' },
+              object: { type: 'cluster' },
+              outcome: 'done',
+              details: { frequency_minutes: 15 },
+            },
           }),
         ),
         next_starting_from: null,
@@ -209,27 +215,7 @@ function backupsReply(cluster: Cluster, [id, noun, database, , ...table]: string
   const backup = all.find((one) => one.id === id);
   if (!backup) return refusal(404, 'there is no such backup');
   if (noun === undefined) return { body: backup };
-  if (noun === 'diff') {
-    return {
-      body: {
-        changes: [
-          {
-            kind: 'table',
-            name: 'rides.public.rides',
-            change: 'changed',
-            rows_added: '412',
-            rows_removed: '3',
-          },
-          {
-            kind: 'index',
-            name: 'rides.public.rides_by_day',
-            change: 'added',
-            detail: 'CREATE INDEX rides_by_day ON public.rides (day)',
-          },
-        ],
-      },
-    };
-  }
+  if (noun === 'diff') return { body: diff };
   if (database === undefined) return { body: { databases, omissions: [] } };
   if (table.length === 0) return { body: { tables } };
   const rows = Array.from({ length: 100 }, (_, index) => [
@@ -237,8 +223,48 @@ function backupsReply(cluster: Cluster, [id, noun, database, , ...table]: string
     index % 7 === 3 ? null : 'Helsinki',
     '2026-11-22 13:00:00+00',
   ]);
-  return { body: { columns: ['id', 'city', 'started_at'], rows, truncated: true } };
+  return {
+    body: {
+      columns: ['id', 'city', 'started_at'].map((name) => ({ name, type: 'text' })),
+      rows,
+      rows_in_all: '280000',
+      truncated: true,
+      notes: [],
+    },
+  };
 }
+
+const diff: BackupDiff = {
+  databases: [
+    {
+      name: 'rides',
+      change: 'CHANGED',
+      definitions: [
+        {
+          change: 'ADDED',
+          kind: 'index',
+          schema: 'public',
+          name: 'rides_by_day',
+          after: 'CREATE INDEX rides_by_day ON public.rides USING btree (day);',
+        },
+      ],
+      tables: [
+        {
+          schema: 'public',
+          name: 'rides',
+          change: 'CHANGED',
+          rows_added: '412',
+          rows_removed: '3',
+          exact: true,
+        },
+      ],
+      sequences: [{ schema: 'public', name: 'rides_id_seq', before: '280000', after: '280412' }],
+      large_objects_changed: 0,
+    },
+  ],
+  roles: [],
+  notes: [],
+};
 
 function planOf(cluster: Cluster, body: CreateRestore): RestorePlan {
   const options = body.restore_opts ?? {};

@@ -38,16 +38,16 @@ export const backupsQuery = (id: string, day: Day, live: boolean) =>
       ),
   });
 
-/** The newest backups of any day, to choose among. */
-export const recentBackupsQuery = (id: string) =>
+/** The newest backups from before a time, to choose among. */
+export const earlierBackupsQuery = (id: string, before: string) =>
   queryOptions({
-    queryKey: ['cluster', id, 'backups', 'recent'],
+    queryKey: ['cluster', id, 'backups', 'before', before],
     queryFn: async () => {
       const reply = await ask(
         client.GET('/api/v1/clusters/{cluster_id}/backups', {
           params: {
             path: { cluster_id: id },
-            query: { 'pagination.limit': 200, 'pagination.sort_order': 'DESC' },
+            query: { end_time: before, 'pagination.limit': 200, 'pagination.sort_order': 'DESC' },
           },
         }),
       );
@@ -153,14 +153,14 @@ export const rowsQuery = (id: string, backup: string, database: string, schema: 
       ),
   });
 
-export const diffQuery = (id: string, backup: string, other: string, rows: boolean) =>
+export const diffQuery = (id: string, backup: string, other: string) =>
   queryOptions({
-    queryKey: ['cluster', id, 'backup', backup, 'diff', other, rows],
+    queryKey: ['cluster', id, 'backup', backup, 'diff', other],
     staleTime: Number.POSITIVE_INFINITY,
     queryFn: () =>
       ask(
         client.GET('/api/v1/clusters/{cluster_id}/backups/{backup_id}/diff', {
-          params: { path: { cluster_id: id, backup_id: backup }, query: { other, rows } },
+          params: { path: { cluster_id: id, backup_id: backup }, query: { other } },
         }),
       ),
   });

@@ -82,7 +82,7 @@ export interface paths {
           action?: string;
         };
       },
-      { entries: S['AuditLogEntry'][]; next_starting_from?: string | null }
+      { entries: S['AuditEntry'][]; next_starting_from?: string | null }
     >;
   };
   '/api/v1/storage-locations': {
@@ -165,11 +165,11 @@ export interface paths {
         path: Backup['path'] & { database: string; schema: string; table: string };
         query?: { limit?: number };
       },
-      S['Rows']
+      S['BackupRows']
     >;
   };
   '/api/v1/clusters/{cluster_id}/backups/{backup_id}/diff': {
-    get: Get<Backup & { query: { other: string; rows?: boolean } }, { changes: S['Change'][] }>;
+    get: Get<Backup & { query: { other: string; database?: string } }, S['BackupDiff']>;
   };
   '/api/v1/clusters/{cluster_id}/backup-days': {
     get: Get<
@@ -253,17 +253,24 @@ export interface components {
       roles: S['RoleGrant'][];
     };
     ApiKey: { id: string; name: string; service_account_id: string; created_at: string };
-    AuditLogEntry: {
+    AuditEntry: {
       id: string;
-      action: string;
       created_at: string;
+      action: string;
+      source: string;
+      user_email?: string | null;
+      service_account_name?: string | null;
       cluster_id?: string | null;
       cluster_name?: string | null;
-      user_email?: string | null;
       error?: string | null;
-      source?: string | null;
-      payload?: unknown;
+      payload: string;
       trace_id?: string | null;
+      strongroom: {
+        actor: { type: string; id?: string | null; name: string };
+        object: { type: string; id?: string | null; name?: string | null };
+        outcome: string;
+        details: unknown;
+      };
     };
     StorageLocation: {
       id: string;
@@ -273,7 +280,7 @@ export interface components {
       encrypted: boolean;
       created_at: string;
     };
-    StorageCheck: { ok: boolean; message?: string | null };
+    StorageCheck: { milliseconds: number };
     ConnectionCheck: {
       server_version: string;
       system_identifier?: string | null;
@@ -373,16 +380,47 @@ export interface components {
       rows: string;
       columns: { name: string; type: string }[];
     };
-    Rows: { columns: string[]; rows: (string | null)[][]; truncated: boolean };
-    Change: {
-      kind: string;
+    BackupRows: {
+      columns: { name: string; type: string }[];
+      rows: (string | null)[][];
+      rows_in_all: string;
+      truncated: boolean;
+      notes: string[];
+    };
+    ChangeKind: 'ADDED' | 'REMOVED' | 'RECREATED' | 'RENAMED' | 'CHANGED' | 'UNCHANGED';
+    Amount: { rows: string; size_bytes: string };
+    BackupDiff: {
+      databases: S['DatabaseDiff'][];
+      roles: { name: string; change: S['ChangeKind']; what: string[] }[];
+      notes: string[];
+    };
+    DatabaseDiff: {
       name: string;
-      change: string;
-      detail?: string | null;
-      rows_added?: string | null;
-      rows_removed?: string | null;
-      bytes_before?: string | null;
-      bytes_after?: string | null;
+      change: S['ChangeKind'];
+      renamed_from?: string | null;
+      before?: S['Amount'] | null;
+      after?: S['Amount'] | null;
+      definitions: {
+        change: S['ChangeKind'];
+        kind: string;
+        schema?: string | null;
+        name: string;
+        before?: string | null;
+        after?: string | null;
+      }[];
+      tables: {
+        schema: string;
+        name: string;
+        change: S['ChangeKind'];
+        renamed_from?: string | null;
+        before?: S['Amount'] | null;
+        after?: S['Amount'] | null;
+        rows_added: string;
+        rows_removed: string;
+        exact: boolean;
+      }[];
+      sequences: { schema: string; name: string; before?: string | null; after?: string | null }[];
+      large_objects_changed: number;
     };
     JobKind: 'BACKUP' | 'RESTORE' | 'DRILL' | 'VERIFY' | 'PRUNE' | 'REBUILD' | 'ALERT';
     JobState: 'PENDING' | 'RUNNING' | 'SUCCEEDED' | 'FAILED' | 'CANCELED';

@@ -12,7 +12,7 @@ import { JobStatus } from '../../components/Status';
 import { useNow } from '../../components/useNow';
 import { When } from '../../components/When';
 import { count } from '../../format/size';
-import { dateTime, duration } from '../../format/time';
+import { duration } from '../../format/time';
 import { useCluster } from '../clusters/ClusterLayout';
 
 export function DrillsTab() {

@@ -11,7 +11,7 @@ import { type Column, List } from '../../components/List';
 import { Status } from '../../components/Status';
 import { useNow } from '../../components/useNow';
 import { When } from '../../components/When';
-import { dateTime, duration } from '../../format/time';
+import { duration } from '../../format/time';
 import { useCluster } from '../clusters/ClusterLayout';
 
 export function IncompleteBackupsTab() {

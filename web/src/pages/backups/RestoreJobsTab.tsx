@@ -8,7 +8,6 @@ import { Async, Empty } from '../../components/Async';
 import { type Column, List } from '../../components/List';
 import { JobStatus } from '../../components/Status';
 import { When } from '../../components/When';
-import { dateTime } from '../../format/time';
 import { paths } from '../../paths';
 import { useCluster } from '../clusters/ClusterLayout';
 import { restoreType } from '../restore/words';

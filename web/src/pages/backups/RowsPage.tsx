@@ -3,7 +3,7 @@ import { Text } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { ACTIONS } from '../../api/actions';
 import { rowsQuery } from '../../api/backups';
-import type { Rows } from '../../api/types';
+import type { BackupRows } from '../../api/types';
 import { ActionButton, actionOf } from '../../components/ActionButton';
 import { Async, Empty } from '../../components/Async';
 import { Page } from '../../components/Page';
@@ -52,7 +52,7 @@ export function RowsPage() {
 }
 
 /** Rows have no keys that we know of: their place is their name. */
-function Grid({ rows, label }: { rows: Rows; label: string }) {
+function Grid({ rows, label }: { rows: BackupRows; label: string }) {
   return (
     <>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard. */}
@@ -61,8 +61,8 @@ function Grid({ rows, label }: { rows: Rows; label: string }) {
           <thead>
             <tr>
               {rows.columns.map((column) => (
-                <th key={column} scope="col">
-                  {column}
+                <th key={column.name} scope="col" title={column.type}>
+                  {column.name}
                 </th>
               ))}
             </tr>
@@ -72,7 +72,7 @@ function Grid({ rows, label }: { rows: Rows; label: string }) {
               // biome-ignore lint/suspicious/noArrayIndexKey: see above.
               <tr key={index}>
                 {row.map((value, column) => (
-                  <td key={rows.columns[column]} title={value ?? undefined}>
+                  <td key={rows.columns[column]?.name} title={value ?? undefined}>
                     {value === null ? <span className="null">NULL</span> : value}
                   </td>
                 ))}
@@ -83,8 +83,9 @@ function Grid({ rows, label }: { rows: Rows; label: string }) {
       </section>
       <Text c="dimmed" size="sm">
         {rows.truncated
-          ? `The first ${count(rows.rows.length)} rows. Restore the table to see all.`
-          : 'These are all rows.'}
+          ? `The first ${count(rows.rows.length)} of ${count(rows.rows_in_all)} rows. Restore the table to see all.`
+          : 'These are all rows.'}{' '}
+        {rows.notes.join(' ')}
       </Text>
     </>
   );

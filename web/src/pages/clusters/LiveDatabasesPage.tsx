@@ -19,7 +19,7 @@ export function LiveDatabasesPage() {
   const databases = useQuery(liveDatabasesQuery(cluster.id));
   const [renaming, setRenaming] = useState<Database>();
   const [dropping, setDropping] = useState<Database>();
-  const action = actionOf(cluster.strongroom.actions, ACTIONS.changeDatabases);
+  const action = actionOf(cluster.strongroom.actions, ACTIONS.manageDatabases);
   const columns: Column<Database>[] = [
     { header: 'Name', cell: (database) => database.name },
     { header: 'Tables', align: 'end', cell: (database) => count(database.table_count) },

@@ -3,15 +3,14 @@ import { useDebouncedValue } from '@mantine/hooks';
 import { useInfiniteQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { auditLogQuery } from '../../api/organization';
-import type { AuditLogEntry } from '../../api/types';
+import type { AuditEntry } from '../../api/types';
 import { Async, Empty } from '../../components/Async';
 import { type Column, List } from '../../components/List';
 import { Page } from '../../components/Page';
 import { Status } from '../../components/Status';
 import { When } from '../../components/When';
-import { dateTime } from '../../format/time';
 
-const columns: Column<AuditLogEntry>[] = [
+const columns: Column<AuditEntry>[] = [
   {
     header: 'Time (UTC)',
     cell: (entry) => <When at={entry.created_at} />,
@@ -20,14 +19,14 @@ const columns: Column<AuditLogEntry>[] = [
     header: 'Action',
     cell: (entry) => <span className="mono">{entry.action.replace(/^AUDIT_LOG_ACTION_/, '')}</span>,
   },
-  { header: 'By', cell: (entry) => entry.user_email || '--' },
-  { header: 'Cluster', cell: (entry) => entry.cluster_name || '--' },
+  { header: 'By', cell: (entry) => entry.strongroom.actor.name },
+  { header: 'Object', cell: (entry) => entry.cluster_name || entry.strongroom.object.name || '--' },
   {
     header: 'Outcome',
     cell: (entry) =>
       entry.error ? <Status tone="bad">{entry.error}</Status> : <Status tone="ok">Done</Status>,
   },
-  { header: 'Details', cell: (entry) => <Details payload={entry.payload} /> },
+  { header: 'Details', cell: (entry) => <Details payload={entry.strongroom.details} /> },
 ];
 
 export function AuditLogPage() {

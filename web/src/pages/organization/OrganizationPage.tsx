@@ -27,7 +27,7 @@ function Settings({ organization }: { organization: Organization }) {
   const [name, setName] = useState(organization.name);
   const rename = useRenameOrganization();
   const session = useSession().data;
-  const action = actionOf(session?.actions, ACTIONS.manageOrganization);
+  const action = actionOf(session?.actions, ACTIONS.renameOrganization);
   const submit = (event: FormEvent) => {
     event.preventDefault();
     rename.mutate(name, { onSuccess: () => notifications.show({ message: 'The name was saved.' }) });

@@ -14,7 +14,6 @@ import { type Column, List } from '../../components/List';
 import { Page } from '../../components/Page';
 import { Status } from '../../components/Status';
 import { When } from '../../components/When';
-import { dateTime } from '../../format/time';
 import { EditRoles, RoleTags } from './Roles';
 
 type Dialog = { kind: 'create' } | { kind: 'roles' | 'password' | 'delete'; user: User };
