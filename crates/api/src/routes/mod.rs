@@ -1,6 +1,7 @@
 //! The handlers: a file per noun, each with a function that lists its routes.
 
 pub mod organization;
+pub mod storage_locations;
 
 use axum::extract::{FromRequest, FromRequestParts};
 

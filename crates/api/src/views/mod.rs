@@ -4,6 +4,7 @@
 //! an object named `strongroom`, so that it can not clash with what the original adds later.
 
 pub mod organization;
+pub mod storage_locations;
 
 use serde::Serialize;
 use strongroom_controlplane::Action as Allowed;
