@@ -21,7 +21,7 @@ const LARGEST_BODY: usize = 1024 * 1024;
 
 /// The operations under `/api/v1`, with their description.
 pub(crate) fn operations() -> OpenApiRouter<App> {
-    OpenApiRouter::new().merge(routes::organization::routes())
+    OpenApiRouter::new().merge(routes::organization::routes()).merge(routes::contents::routes())
 }
 
 /// The service's HTTP face.
