@@ -23,6 +23,7 @@ const LARGEST_BODY: usize = 1024 * 1024;
 pub(crate) fn operations() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(routes::organization::routes())
+        .merge(routes::contents::routes())
         .merge(routes::storage_locations::routes())
 }
 

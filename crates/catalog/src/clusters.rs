@@ -342,8 +342,13 @@ impl Catalog {
 impl Write<'_> {
     /// Makes a cluster.
     pub async fn create_cluster(&mut self, new: &NewCluster) -> Result<Cluster> {
+        self.create_cluster_as(ClusterId::new(), new).await
+    }
+
+    /// Makes a cluster that had this id in a catalog that was lost.
+    pub async fn create_cluster_as(&mut self, id: ClusterId, new: &NewCluster) -> Result<Cluster> {
         check_regions(&new.regions, &new.primary_region)?;
-        let (id, now) = (ClusterId::new(), self.now());
+        let now = self.now();
         let row = id.to_string();
         let connection = new.connection.as_ref();
         let seal = |connection: &Connection| self.keys().seal(place(&row), &connection.url);

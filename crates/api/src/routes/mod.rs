@@ -1,5 +1,6 @@
 //! The handlers: a file per noun, each with a function that lists its routes.
 
+pub mod contents;
 pub mod organization;
 pub mod storage_locations;
 

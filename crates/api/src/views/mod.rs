@@ -3,6 +3,7 @@
 //! Field names are those of the original's API where it has them; what is ours beside it stands in
 //! an object named `strongroom`, so that it can not clash with what the original adds later.
 
+pub mod contents;
 pub mod organization;
 pub mod storage_locations;
 
@@ -37,7 +38,10 @@ pub mod int64 {
     use serde::Serializer;
 
     /// Writes it as text.
-    pub fn serialize<S: Serializer>(value: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+    pub fn serialize<S: Serializer>(
+        value: &impl std::fmt::Display,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.collect_str(value)
     }
 }

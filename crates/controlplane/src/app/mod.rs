@@ -3,6 +3,8 @@
 //! A method that changes something begins one catalog transaction, writes change and audit event, and
 //! commits. Between begin and commit it asks nobody else: servers and stores are asked before.
 
+mod collection;
+pub mod contents;
 mod identity;
 mod organization;
 pub mod storage_locations;

@@ -286,8 +286,8 @@ pub(crate) fn checked_region(region: &str) -> Result<String> {
 }
 
 fn checked_passphrase(passphrase: Secret) -> Result<Secret> {
-    match key::Secret::passphrase(passphrase.expose()) {
+    match key::Secret::from_file(passphrase.expose().as_bytes()) {
         Ok(_) => Ok(passphrase),
-        Err(_) => Err(Error::invalid("the passphrase is shorter than 8 characters")),
+        Err(error) => Err(Error::invalid(format!("the passphrase can not be used: {error}"))),
     }
 }
