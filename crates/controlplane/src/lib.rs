@@ -14,6 +14,7 @@ pub mod app;
 pub mod caller;
 pub mod error;
 pub mod jobs;
+pub mod rebuild;
 
 pub use app::{App, Config, Identity, Origin};
 pub use caller::{Action, Caller, Permission};
