@@ -5,6 +5,7 @@
 //! gets the request's id where it passes `guard`.
 
 use std::any::Any;
+use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::Router;
@@ -16,6 +17,7 @@ use axum::routing::get;
 use strongroom_controlplane::{App, Error, Kind};
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::timeout::RequestBodyTimeoutLayer;
 use tower_http::trace::TraceLayer;
@@ -43,6 +45,8 @@ pub(crate) fn operations() -> OpenApiRouter<App> {
         .merge(routes::roles::routes())
         .merge(routes::accounts::routes())
         .merge(routes::audit::routes())
+        .merge(routes::contents::routes())
+        .merge(routes::storage_locations::routes())
 }
 
 /// The service's HTTP face.
@@ -52,9 +56,11 @@ pub fn router(app: App) -> Router {
         .nest("/api/v1", routes::roles::without_ids())
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/api/v1/openapi.json", get(|| async { axum::Json(openapi::document()) }))
-        .fallback(|request: Request| async move {
-            ApiError(Error::not_found("page", request.uri().path().to_owned()))
-        })
+        .fallback_service(
+            ServiceBuilder::new()
+                .layer(CompressionLayer::new())
+                .service_fn(|request| async move { Ok::<_, Infallible>(elsewhere(&request)) }),
+        )
         .method_not_allowed_fallback(|| async {
             let message = "this address does not take this method";
             Unreadable::with(StatusCode::METHOD_NOT_ALLOWED, message)
@@ -78,6 +84,15 @@ fn layers_around(router: Router) -> Router {
             .layer(RequestBodyTimeoutLayer::new(SLOWEST_BODY))
             .layer(DefaultBodyLimit::max(LARGEST_BODY)),
     )
+}
+
+/// What is not the API's: the console, where it is built in.
+fn elsewhere(request: &Request) -> Response {
+    #[cfg(feature = "console")]
+    if let Some(answer) = crate::console::answer(request) {
+        return answer;
+    }
+    ApiError(Error::not_found("page", request.uri().path().to_owned())).into_response()
 }
 
 /// Takes away a request's id that is not fit for a log, so that it gets one of ours.

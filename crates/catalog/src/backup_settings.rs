@@ -22,11 +22,13 @@ pub struct BackupSettings {
     pub frequency_minutes: i64,
     /// How long new backups are kept.
     pub retention_days: i64,
+    /// From one restore drill to the next, in days. 0: there are none.
+    pub drill_every_days: i64,
     /// When the retention was set by somebody. It can not be set again.
     pub retention_set_at: Option<Timestamp>,
-    /// Counts the changes.
+    /// Counts the changes of what concerns backups, and not drills.
     pub generation: i64,
-    /// When they were last changed.
+    /// When what concerns backups was last changed.
     pub updated_at: Timestamp,
 }
 
@@ -39,6 +41,8 @@ pub struct SettingsChange {
     pub frequency_minutes: Option<i64>,
     /// How long new backups are kept.
     pub retention_days: Option<i64>,
+    /// From one restore drill to the next, in days. 0: there are none.
+    pub drill_every_days: Option<i64>,
 }
 
 /// What the scheduler must know of a cluster.
@@ -60,10 +64,51 @@ pub struct Schedule {
     pub last_backup: Option<Timestamp>,
     /// When the newest full backup was taken.
     pub last_full: Option<Timestamp>,
+    /// Whether a backup job waits or runs.
+    pub open: bool,
+    /// When the newest drill was asked for.
+    pub last_drill: Option<Timestamp>,
 }
 
-const COLUMNS: &str = "cluster_id, enabled, frequency_minutes, retention_days, retention_set_at, \
-                       generation, updated_at";
+/// What the scheduler must know of a cluster's collection. There is one for every cluster that has a
+/// location, also for those that were deleted: their backups are kept for their time.
+#[derive(Clone, Debug)]
+pub struct Upkeep {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// Where its collection lies.
+    pub location: LocationId,
+    /// When it was deleted.
+    pub deleted_at: Option<Timestamp>,
+    /// Whether backups are known, listed or retired.
+    pub has_backups: bool,
+    /// Whether the time of a backup is over that is still listed.
+    pub expired: bool,
+    /// Whether something of a retired backup may be left.
+    pub retired: bool,
+    /// When the newest prune was asked for.
+    pub last_prune: Option<Timestamp>,
+    /// Whether a prune waits or runs.
+    pub open: bool,
+}
+
+impl FromRow for Upkeep {
+    fn from_row(row: &Row) -> Result<Self> {
+        Ok(Upkeep {
+            cluster: row.get("id")?,
+            location: row.get("location_id")?,
+            deleted_at: row.opt("deleted_at")?,
+            has_backups: row.get("has_backups")?,
+            expired: row.get("expired")?,
+            retired: row.get("retired")?,
+            last_prune: row.opt("last_prune")?,
+            open: row.get("open")?,
+        })
+    }
+}
+
+const COLUMNS: &str = "cluster_id, enabled, frequency_minutes, retention_days, drill_every_days, \
+                       retention_set_at, generation, updated_at";
 
 impl FromRow for BackupSettings {
     fn from_row(row: &Row) -> Result<Self> {
@@ -72,6 +117,7 @@ impl FromRow for BackupSettings {
             enabled: row.get("enabled")?,
             frequency_minutes: row.get("frequency_minutes")?,
             retention_days: row.get("retention_days")?,
+            drill_every_days: row.get("drill_every_days")?,
             retention_set_at: row.opt("retention_set_at")?,
             generation: row.get("generation")?,
             updated_at: row.get("updated_at")?,
@@ -91,6 +137,7 @@ impl FromRow for Schedule {
                 enabled: row.get("enabled")?,
                 frequency_minutes: row.get("frequency_minutes")?,
                 retention_days: row.get("retention_days")?,
+                drill_every_days: row.get("drill_every_days")?,
                 retention_set_at: row.opt("retention_set_at")?,
                 generation: row.get("generation")?,
                 updated_at: row.get("settings_updated_at")?,
@@ -98,6 +145,8 @@ impl FromRow for Schedule {
             last_slot: row.opt("last_slot")?,
             last_backup: row.opt("last_backup")?,
             last_full: row.opt("last_full")?,
+            open: row.get("open")?,
+            last_drill: row.opt("last_drill")?,
         })
     }
 }
@@ -115,7 +164,8 @@ impl Catalog {
     /// backups enabled.
     pub async fn schedules(&self) -> Result<Vec<Schedule>> {
         let sql = "SELECT plan, provider, state, location_id, cluster_id, enabled, \
-                   frequency_minutes, retention_days, retention_set_at, generation, \
+                   frequency_minutes, retention_days, drill_every_days, retention_set_at, \
+                   generation, \
                    backup_settings.updated_at AS settings_updated_at, \
                    (SELECT slot FROM jobs WHERE jobs.cluster_id = clusters.id \
                     AND kind = 'backup' AND slot IS NOT NULL \
@@ -123,10 +173,31 @@ impl Catalog {
                    (SELECT max(data_from) FROM backups WHERE backups.cluster_id = clusters.id) \
                     AS last_backup, \
                    (SELECT data_from FROM backups WHERE backups.cluster_id = clusters.id \
-                    AND kind = 'full' ORDER BY data_from DESC LIMIT 1) AS last_full \
+                    AND kind = 'full' ORDER BY data_from DESC LIMIT 1) AS last_full, \
+                   EXISTS (SELECT 1 FROM jobs WHERE jobs.cluster_id = clusters.id \
+                    AND kind = 'backup' AND jobs.state IN ('pending', 'running')) AS open, \
+                   (SELECT max(created_at) FROM jobs WHERE jobs.cluster_id = clusters.id \
+                    AND kind = 'drill') AS last_drill \
                    FROM clusters JOIN backup_settings ON backup_settings.cluster_id = clusters.id \
-                   WHERE state = 'CREATED' AND enabled = $1 ORDER BY clusters.id";
+                   WHERE clusters.state = 'CREATED' AND enabled = $1 ORDER BY clusters.id";
         self.database.all("reading schedules", sql, args![true]).await
+    }
+
+    /// What there may be to prune, of every cluster that has a location.
+    pub async fn upkeep(&self) -> Result<Vec<Upkeep>> {
+        let sql = "SELECT id, location_id, deleted_at, \
+                   EXISTS (SELECT 1 FROM backups WHERE backups.cluster_id = clusters.id) \
+                    AS has_backups, \
+                   EXISTS (SELECT 1 FROM backups WHERE backups.cluster_id = clusters.id \
+                    AND retired_at IS NULL AND expires_at <= $1) AS expired, \
+                   EXISTS (SELECT 1 FROM backups WHERE backups.cluster_id = clusters.id \
+                    AND retired_at IS NOT NULL) AS retired, \
+                   (SELECT max(created_at) FROM jobs WHERE jobs.cluster_id = clusters.id \
+                    AND kind = 'prune') AS last_prune, \
+                   EXISTS (SELECT 1 FROM jobs WHERE jobs.cluster_id = clusters.id \
+                    AND kind = 'prune' AND jobs.state IN ('pending', 'running')) AS open \
+                   FROM clusters WHERE location_id IS NOT NULL ORDER BY id";
+        self.database.all("reading what there may be to prune", sql, args![self.now()]).await
     }
 }
 
@@ -142,7 +213,7 @@ impl Write<'_> {
     ) -> Result<BackupSettings> {
         let now = self.now();
         let sql = format!(
-            "INSERT INTO backup_settings ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, 1, $6) \
+            "INSERT INTO backup_settings ({COLUMNS}) VALUES ($1, $2, $3, $4, 0, $5, 1, $6) \
              RETURNING {COLUMNS}"
         );
         let set_at = retention_was_chosen.then_some(now);
@@ -170,6 +241,7 @@ impl Write<'_> {
             enabled: change.enabled.unwrap_or(old.enabled),
             frequency_minutes: change.frequency_minutes.unwrap_or(old.frequency_minutes),
             retention_days: change.retention_days.unwrap_or(old.retention_days),
+            drill_every_days: change.drill_every_days.unwrap_or(old.drill_every_days),
             ..old.clone()
         };
         if new == old {
@@ -184,13 +256,25 @@ impl Write<'_> {
             return Err(CatalogError::conflict("cluster", cluster, reason));
         }
         let set_at = if retention_changes { Some(now) } else { old.retention_set_at };
+        // How often a backup is tried says nothing of backups: no full one follows.
+        let only_drills =
+            BackupSettings { drill_every_days: old.drill_every_days, ..new.clone() } == old;
+        let generation = old.generation + i64::from(!only_drills);
         let sql = format!(
             "UPDATE backup_settings SET enabled = $2, frequency_minutes = $3, retention_days = $4, \
-             retention_set_at = $5, generation = generation + 1, updated_at = $6 \
+             drill_every_days = $5, retention_set_at = $6, generation = $7, updated_at = $8 \
              WHERE cluster_id = $1 RETURNING {COLUMNS}"
         );
-        let values =
-            args![cluster, new.enabled, new.frequency_minutes, new.retention_days, set_at, now];
+        let values = args![
+            cluster,
+            new.enabled,
+            new.frequency_minutes,
+            new.retention_days,
+            new.drill_every_days,
+            set_at,
+            generation,
+            if only_drills { old.updated_at } else { now },
+        ];
         self.tx.one(doing, sqlx::AssertSqlSafe(sql), values).await
     }
 }

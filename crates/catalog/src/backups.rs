@@ -3,7 +3,7 @@
 //! Only complete backups are here, each with what a list of the console shows; what is inside lies
 //! in the collection. Backups that failed or are under way are jobs ([`crate::jobs`]). A row is
 //! written after the manifest is durable, so a crash between the two leaves a backup that the next
-//! rebuild finds. The id follows from location and name, so recording one twice changes nothing.
+//! rebuild finds. Every cluster has a collection of its own; the id follows from cluster and name, so recording one twice changes nothing.
 //!
 //! # From kept to gone
 //!
@@ -211,24 +211,35 @@ impl Catalog {
         query.read(&self.database, "listing backups", page, self.now()).await
     }
 
-    /// A chain: the full backup of this name and what builds on it, in order.
-    pub async fn chain(&self, location: LocationId, full: EngineId) -> Result<Vec<Backup>> {
+    /// A chain of a cluster: the full backup of this name and what builds on it, in order.
+    pub async fn chain(&self, cluster: ClusterId, full: EngineId) -> Result<Vec<Backup>> {
         let sql = format!(
-            "SELECT {COLUMNS} FROM backups WHERE location_id = $1 AND full_engine_id = $2 \
+            "SELECT {COLUMNS} FROM backups WHERE cluster_id = $1 AND full_engine_id = $2 \
              ORDER BY data_from, id"
         );
-        let values = args![location, full];
+        let values = args![cluster, full];
         self.database.all("reading a chain", sqlx::AssertSqlSafe(sql), values).await
     }
 
-    /// Backups whose time is over and that are not retired yet, oldest first; at most so many.
-    pub async fn expired_backups(&self, limit: u32) -> Result<Vec<Backup>> {
+    /// The backups of a cluster whose time is over and that are not retired yet, oldest first; at most
+    /// so many.
+    pub async fn expired_backups(&self, cluster: ClusterId, limit: u32) -> Result<Vec<Backup>> {
         let sql = format!(
-            "SELECT {COLUMNS} FROM backups WHERE expires_at <= $1 AND retired_at IS NULL \
-             ORDER BY expires_at, id LIMIT $2"
+            "SELECT {COLUMNS} FROM backups WHERE cluster_id = $1 AND expires_at <= $2 \
+             AND retired_at IS NULL ORDER BY expires_at, id LIMIT $3"
         );
-        let values = args![self.now(), i64::from(limit)];
+        let values = args![cluster, self.now(), i64::from(limit)];
         self.database.all("reading expired backups", sqlx::AssertSqlSafe(sql), values).await
+    }
+
+    /// The retired backups of a cluster, of which something may be left, oldest first.
+    pub async fn retired_backups(&self, cluster: ClusterId) -> Result<Vec<Backup>> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM backups WHERE cluster_id = $1 AND retired_at IS NOT NULL \
+             ORDER BY data_from, id"
+        );
+        let sql = sqlx::AssertSqlSafe(sql);
+        self.database.all("reading retired backups", sql, args![cluster]).await
     }
 
     /// The days from `from` to before `until` on which a cluster has backups, or failed ones.
@@ -277,10 +288,10 @@ impl Write<'_> {
         if let Some(lease) = lease {
             self.hold(lease).await?;
         }
-        let id = BackupId::of(new.location, &new.engine_id.to_string());
+        let id = BackupId::of(new.cluster, &new.engine_id.to_string());
         let sql = format!(
             "INSERT INTO backups ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, \
-             $12, $13, $14, $15, $16, $17, NULL) ON CONFLICT (location_id, engine_id) DO NOTHING"
+             $12, $13, $14, $15, $16, $17, NULL) ON CONFLICT (cluster_id, engine_id) DO NOTHING"
         );
         let values = args![
             id,
@@ -327,11 +338,15 @@ impl Write<'_> {
         Ok(self.tx.run("forgetting a backup", sql, args![id]).await? > 0)
     }
 
-    /// Forgets all backups of a location, retired or not, before they are read anew from it. In the
-    /// same transaction, so that no list is ever seen without them.
-    pub async fn forget_backups_in(&mut self, location: LocationId) -> Result<u64> {
-        let sql = "DELETE FROM backups WHERE location_id = $1";
-        self.tx.run("forgetting the backups of a location", sql, args![location]).await
+    /// Forgets all backups of a cluster in a location, retired or not, before they are read anew from
+    /// it. In the same transaction, so that no list is ever seen without them.
+    pub async fn forget_backups_in(
+        &mut self,
+        location: LocationId,
+        cluster: ClusterId,
+    ) -> Result<u64> {
+        let sql = "DELETE FROM backups WHERE location_id = $1 AND cluster_id = $2";
+        self.tx.run("forgetting the backups of a cluster", sql, args![location, cluster]).await
     }
 
     /// Takes a backup's row. It is there, and what is decided about it now holds until the commit.

@@ -119,6 +119,11 @@ impl Catalog {
         micros(self.clock.now())
     }
 
+    /// The present moment, if it is not that of the machine's clock.
+    pub fn simulated_now(&self) -> Option<Timestamp> {
+        self.clock.is_simulated().then(|| self.now())
+    }
+
     /// Begins a transaction that changes the catalog.
     pub async fn begin(&self) -> Result<Write<'_>> {
         Ok(Write { catalog: self, tx: self.database.begin().await? })

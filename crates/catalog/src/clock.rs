@@ -12,6 +12,12 @@ use jiff::{SignedDuration, Timestamp};
 pub trait Clock: Send + Sync + fmt::Debug {
     /// The present moment.
     fn now(&self) -> Timestamp;
+
+    /// Whether it shows another time than the machine does. Then what this crate's callers do outside
+    /// of it has to be told what time it is, and other machines' clocks say nothing.
+    fn is_simulated(&self) -> bool {
+        false
+    }
 }
 
 /// The machine's clock.
@@ -49,5 +55,9 @@ impl FakeClock {
 impl Clock for FakeClock {
     fn now(&self) -> Timestamp {
         *self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn is_simulated(&self) -> bool {
+        true
     }
 }

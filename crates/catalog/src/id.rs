@@ -95,11 +95,11 @@ ids! {
 }
 
 impl BackupId {
-    /// The id of the backup that is called `engine_id` in the collection of `location`. Always the
-    /// same, so that links and Terraform states survive a rebuilt catalog.
-    pub fn of(location: LocationId, engine_id: &str) -> Self {
+    /// The id of the backup that is called `engine_id` in the collection of `cluster`. Always the same,
+    /// wherever that collection lies, so that links and Terraform states survive a rebuilt catalog.
+    pub fn of(cluster: ClusterId, engine_id: &str) -> Self {
         let mut hasher = blake3::Hasher::new_derive_key("strongroom 2026-11 catalog backup id");
-        hasher.update(location.0.as_bytes());
+        hasher.update(cluster.0.as_bytes());
         hasher.update(engine_id.as_bytes());
         let mut bytes = [0; 16];
         hasher.finalize_xof().fill(&mut bytes);
@@ -113,11 +113,11 @@ mod tests {
 
     #[test]
     fn a_backup_has_the_same_id_in_every_catalog() {
-        let location: LocationId = "0192f0c1-2345-7abc-8def-0123456789ab".parse().unwrap();
-        let id = BackupId::of(location, "2026/11/22-130000.00");
-        assert_eq!(id, BackupId::of(location, "2026/11/22-130000.00"));
-        assert_ne!(id, BackupId::of(location, "2026/11/22-130000.01"));
-        assert_ne!(id, BackupId::of(LocationId::new(), "2026/11/22-130000.00"));
+        let cluster: ClusterId = "0192f0c1-2345-7abc-8def-0123456789ab".parse().unwrap();
+        let id = BackupId::of(cluster, "2026/11/22-130000.00");
+        assert_eq!(id, BackupId::of(cluster, "2026/11/22-130000.00"));
+        assert_ne!(id, BackupId::of(cluster, "2026/11/22-130000.01"));
+        assert_ne!(id, BackupId::of(ClusterId::new(), "2026/11/22-130000.00"));
         // Stored in states and links: this may never change.
         assert_eq!(id.to_string(), "98c4cd17-1723-86d9-bd5d-65eea9c84cb8");
     }

@@ -37,9 +37,13 @@
 //! heartbeat right before a step that can not be undone.
 //!
 //! **Some jobs run alone.** `alone` names what only one running job may have: the backup of a
-//! cluster, the restore into a cluster, the upkeep of a location. Claiming passes over jobs whose
+//! cluster, the restore into a cluster, the upkeep of a cluster's collection. Claiming passes over jobs whose
 //! place is taken. Two replicas can still pick two such jobs at the same moment; then the partial
 //! unique index refuses the second, and it looks again.
+//!
+//! **Some jobs are open alone.** `open_as` names what only one job that has not ended may have. Where
+//! two jobs of it are never wanted, also not one after the other (a backup is under way, and the next
+//! one is due), the second is not made, and who asks for it gets the first.
 //!
 //! **A backup that is needed stays.** A job that reads a backup, or builds on it, names it, and
 //! until the job has ended the backup can not be retired (see [`crate::backups`]).
@@ -89,10 +93,12 @@ named! {
         Drill = "drill",
         /// Read and check backups.
         Verify = "verify",
-        /// Remove what is no longer needed from a location.
+        /// Remove what is no longer needed from a cluster's collection.
         Prune = "prune",
-        /// Read a location's backups into the catalog.
+        /// Read a cluster's collection into the catalog.
         Rebuild = "rebuild",
+        /// Tell people that something went wrong.
+        Alert = "alert",
     }
 }
 
@@ -132,6 +138,8 @@ pub struct NewJob {
     pub backup: Option<BackupId>,
     /// What may become a job once.
     pub slot: Option<String>,
+    /// What only one job that has not ended may have.
+    pub open_as: Option<String>,
     /// What the worker must know. No secrets: it reads those from the cluster and the location.
     pub payload: Value,
     /// The SQL statement that it stands for. Secrets are blotted out.
@@ -151,6 +159,7 @@ impl NewJob {
             location: None,
             backup: None,
             slot: None,
+            open_as: None,
             payload: Value::Object(serde_json::Map::new()),
             statement: None,
             requested_by: None,
@@ -165,14 +174,13 @@ impl NewJob {
 
     /// What only one running job may have.
     fn alone(&self) -> Option<String> {
-        match (self.kind, self.cluster, self.location) {
-            (JobKind::Backup | JobKind::Restore | JobKind::Drill, Some(cluster), _) => {
+        let cluster = self.cluster?;
+        match self.kind {
+            JobKind::Backup | JobKind::Restore | JobKind::Drill => {
                 Some(format!("{}/{cluster}", self.kind))
             }
-            (JobKind::Prune | JobKind::Rebuild, _, Some(location)) => {
-                Some(format!("upkeep/{location}"))
-            }
-            _ => None,
+            JobKind::Prune | JobKind::Rebuild => Some(format!("upkeep/{cluster}")),
+            JobKind::Verify | JobKind::Alert => None,
         }
     }
 }
@@ -269,7 +277,7 @@ impl FromRow for Job {
 pub struct Enqueued {
     /// The job.
     pub job: Job,
-    /// False: its slot had become a job before, which is this one.
+    /// False: its slot had become a job before, or one that is open stands in its way; that one.
     pub is_new: bool,
 }
 
@@ -434,7 +442,8 @@ impl Catalog {
 }
 
 impl Write<'_> {
-    /// Enqueues a job; or, if its slot has become one, returns that.
+    /// Enqueues a job; or, if its slot has become one, or one is open that it would have to wait for,
+    /// returns that.
     pub async fn enqueue(&mut self, new: &NewJob) -> Result<Enqueued> {
         if let Some(backup) = new.backup {
             self.need_backup(backup).await?;
@@ -443,9 +452,10 @@ impl Write<'_> {
         let now = self.now();
         let sql = format!(
             "INSERT INTO jobs (id, kind, state, cluster_id, location_id, backup_id, slot, alone, \
-             payload, statement, requested_by, not_before, attempts, generation, created_at) \
-             VALUES ($1, $2, 'pending', $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, 0, $12) \
-             ON CONFLICT (slot) DO NOTHING RETURNING {COLUMNS}"
+             open_as, payload, statement, requested_by, not_before, attempts, generation, \
+             created_at) \
+             VALUES ($1, $2, 'pending', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, 0, $13) \
+             ON CONFLICT DO NOTHING RETURNING {COLUMNS}"
         );
         let values = args![
             JobId::new(),
@@ -455,6 +465,7 @@ impl Write<'_> {
             new.backup,
             new.slot,
             new.alone(),
+            new.open_as,
             new.payload,
             new.statement.as_deref().map(redact::text),
             new.requested_by,
@@ -468,8 +479,13 @@ impl Write<'_> {
         if let Some(job) = made {
             return Ok(Enqueued { job, is_new: true });
         }
-        let sql = sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM jobs WHERE slot = $1"));
-        let job = self.tx.one(doing, sql, args![new.slot]).await?;
+        let sql = format!(
+            "SELECT {COLUMNS} FROM jobs WHERE slot = $1 \
+             OR (open_as = $2 AND state IN ('pending', 'running')) \
+             ORDER BY CASE WHEN slot = $1 THEN 0 ELSE 1 END LIMIT 1"
+        );
+        let values = args![new.slot, new.open_as];
+        let job = self.tx.one(doing, sqlx::AssertSqlSafe(sql), values).await?;
         Ok(Enqueued { job, is_new: false })
     }
 
@@ -522,6 +538,15 @@ impl Write<'_> {
         let values = args![lease.job, lease.generation, until, progress];
         let beat = self.tx.find("extending a lease", sql, values).await?;
         beat.ok_or_else(|| lost(lease))
+    }
+
+    /// Replaces what the worker must know by what a successor must know, too: unlike progress, which
+    /// every heartbeat replaces, it stays until the job has ended. Tells whether to stop.
+    pub async fn remember(&mut self, lease: &Lease, payload: &Value) -> Result<Heartbeat> {
+        let beat = self.hold(lease).await?;
+        let sql = "UPDATE jobs SET payload = $2 WHERE id = $1";
+        self.tx.run("noting what a job's worker must know", sql, args![lease.job, payload]).await?;
+        Ok(beat)
     }
 
     /// Notes that a running job builds on a backup, which then stays until the job has ended.
@@ -594,15 +619,19 @@ impl Write<'_> {
         changed.ok_or_else(|| lost(lease))
     }
 
-    /// Forgets jobs that ended before this time, but for each cluster's newest of each kind, which
-    /// the scheduler goes on from. How many there were.
-    pub async fn forget_jobs(&mut self, before: Timestamp) -> Result<u64> {
-        let sql = "DELETE FROM jobs WHERE finished_at < $1 \
+    /// Forgets jobs of these kinds that ended before this time, but for each cluster's newest of each
+    /// kind, which the scheduler goes on from. How many there were.
+    pub async fn forget_jobs(&mut self, kinds: &[JobKind], before: Timestamp) -> Result<u64> {
+        let names: Vec<_> = kinds.iter().map(|kind| format!("'{kind}'")).collect();
+        let sql = format!(
+            "DELETE FROM jobs WHERE finished_at < $1 AND kind IN ({}) \
                    AND state IN ('succeeded', 'failed', 'canceled') AND EXISTS ( \
                    SELECT 1 FROM jobs AS newer WHERE newer.cluster_id = jobs.cluster_id \
                    AND newer.kind = jobs.kind AND newer.created_at > jobs.created_at \
-                   AND (jobs.slot IS NULL OR newer.slot IS NOT NULL))";
-        self.tx.run("forgetting old jobs", sql, args![before]).await
+                   AND (jobs.slot IS NULL OR newer.slot IS NOT NULL))",
+            names.join(", ")
+        );
+        self.tx.run("forgetting old jobs", sqlx::AssertSqlSafe(sql), args![before]).await
     }
 }
 

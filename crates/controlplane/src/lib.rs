@@ -15,6 +15,7 @@ pub mod caller;
 pub mod error;
 pub mod jobs;
 mod limits;
+pub mod rebuild;
 
 pub use app::{
     Account, App, AuditPage, AuditQuery, Config, FirstAdministrator, Identity, Origin, Person,
@@ -23,8 +24,9 @@ pub use app::{
 pub use caller::{Action, Caller, Permission};
 pub use error::{Error, Kind, Result};
 
-/// The catalog's types that this crate's functions take and give.
+/// Types of the catalog and the engine that this crate's functions take and give.
 pub mod model {
+    pub use crate::app::contents::{BackupContents, DatabaseContents, MOST_ROWS, TableContents};
     pub use strongroom_catalog::api_keys::ApiKey;
     pub use strongroom_catalog::audit::{
         Actor, ActorKind, AuditEvent, EventFilter, NewEvent, Outcome,
@@ -50,4 +52,8 @@ pub mod model {
         JobId, KeySource, Listed, LocationId, Order, OrganizationId, Page, Secret,
         ServiceAccountId, SystemClock, UserId,
     };
+    pub use strongroom_dataplane::diff;
+    pub use strongroom_dataplane::names::TableName;
+    pub use strongroom_dataplane::rows::{TableRows, Value};
+    pub use strongroom_format::manifest::Omission;
 }

@@ -2,9 +2,11 @@
 
 pub mod accounts;
 pub mod audit;
+pub mod contents;
 pub mod organization;
 pub mod roles;
 pub mod session;
+pub mod storage_locations;
 pub mod users;
 
 use axum::body::Bytes;

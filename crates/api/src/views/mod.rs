@@ -5,9 +5,11 @@
 
 pub mod accounts;
 pub mod audit;
+pub mod contents;
 pub mod organization;
 pub mod roles;
 pub mod session;
+pub mod storage_locations;
 pub mod users;
 
 use serde::Serialize;
@@ -41,7 +43,10 @@ pub mod int64 {
     use serde::Serializer;
 
     /// Writes it as text.
-    pub fn serialize<S: Serializer>(value: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+    pub fn serialize<S: Serializer>(
+        value: &impl std::fmt::Display,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.collect_str(value)
     }
 }

@@ -7,5 +7,6 @@ mod hardening;
 mod openapi;
 mod organization;
 mod sessions;
+mod storage_locations;
 mod support;
 mod users;

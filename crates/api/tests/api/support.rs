@@ -40,8 +40,21 @@ impl TestService {
 
     /// Starts one that serves in another way.
     pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
-        let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(FakeClock::at(Timestamp::now()));
+        Self::start_in(tempfile::tempdir().unwrap(), clock, change).await
+    }
+
+    /// Ends it, and starts another one on what it has left.
+    pub(crate) async fn restart(self) -> Self {
+        self.app.catalog().close().await;
+        Self::start_in(self._folder, self.clock, |config| config.requests_per_second = None).await
+    }
+
+    async fn start_in(
+        folder: tempfile::TempDir,
+        clock: Arc<FakeClock>,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let address = Address::Sqlite(folder.path().join("catalog.db"));
         let keys = KeySource::File(folder.path().join("master.key"));
         let catalog = Catalog::open(&address, keys, clock.clone()).await.unwrap();

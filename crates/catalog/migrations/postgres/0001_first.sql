@@ -146,6 +146,8 @@ CREATE TABLE backup_settings (
     enabled boolean NOT NULL,
     frequency_minutes bigint NOT NULL,
     retention_days bigint NOT NULL,
+    -- From one drill to the next; 0: none.
+    drill_every_days bigint NOT NULL,
     retention_set_at timestamptz,
     generation bigint NOT NULL,
     updated_at timestamptz NOT NULL
@@ -170,12 +172,14 @@ CREATE TABLE backups (
     job_id uuid,
     recorded_at timestamptz NOT NULL,
     retired_at timestamptz,
-    UNIQUE (location_id, engine_id)
+    UNIQUE (cluster_id, engine_id)
 );
 CREATE INDEX backups_of_cluster ON backups (cluster_id, data_from, id);
 CREATE INDEX backups_by_time ON backups (data_from, id);
-CREATE INDEX backups_of_chain ON backups (location_id, full_engine_id);
-CREATE INDEX backups_by_expiry ON backups (expires_at);
+CREATE INDEX backups_of_chain ON backups (cluster_id, full_engine_id);
+CREATE INDEX backups_in_location ON backups (location_id);
+CREATE INDEX backups_by_expiry ON backups (cluster_id, expires_at) WHERE retired_at IS NULL;
+CREATE INDEX backups_retired ON backups (cluster_id, retired_at) WHERE retired_at IS NOT NULL;
 
 CREATE TABLE jobs (
     id uuid PRIMARY KEY,
@@ -189,6 +193,8 @@ CREATE TABLE jobs (
     slot text COLLATE "C" UNIQUE,
     -- What only one running job may have.
     alone text COLLATE "C",
+    -- What only one job that has not ended may have.
+    open_as text COLLATE "C",
     payload jsonb NOT NULL,
     statement text COLLATE "C",
     requested_by text COLLATE "C",
@@ -208,6 +214,8 @@ CREATE TABLE jobs (
 );
 -- However two workers interleave, the second one of a kind that must be alone is refused here.
 CREATE UNIQUE INDEX jobs_alone ON jobs (alone) WHERE state = 'running';
+CREATE UNIQUE INDEX jobs_open_as ON jobs (open_as) WHERE state IN ('pending', 'running');
+CREATE INDEX jobs_open ON jobs (cluster_id, kind) WHERE state IN ('pending', 'running');
 CREATE INDEX jobs_pending ON jobs (not_before, id) WHERE state = 'pending';
 CREATE INDEX jobs_running ON jobs (lease_until) WHERE state = 'running';
 CREATE INDEX jobs_of_backup ON jobs (backup_id) WHERE state IN ('pending', 'running');

@@ -147,6 +147,8 @@ CREATE TABLE backup_settings (
     enabled INTEGER NOT NULL,
     frequency_minutes INTEGER NOT NULL,
     retention_days INTEGER NOT NULL,
+    -- From one drill to the next; 0: none.
+    drill_every_days INTEGER NOT NULL,
     retention_set_at TEXT,
     generation INTEGER NOT NULL,
     updated_at TEXT NOT NULL
@@ -171,12 +173,14 @@ CREATE TABLE backups (
     job_id TEXT,
     recorded_at TEXT NOT NULL,
     retired_at TEXT,
-    UNIQUE (location_id, engine_id)
+    UNIQUE (cluster_id, engine_id)
 ) STRICT;
 CREATE INDEX backups_of_cluster ON backups (cluster_id, data_from, id);
 CREATE INDEX backups_by_time ON backups (data_from, id);
-CREATE INDEX backups_of_chain ON backups (location_id, full_engine_id);
-CREATE INDEX backups_by_expiry ON backups (expires_at);
+CREATE INDEX backups_of_chain ON backups (cluster_id, full_engine_id);
+CREATE INDEX backups_in_location ON backups (location_id);
+CREATE INDEX backups_by_expiry ON backups (cluster_id, expires_at) WHERE retired_at IS NULL;
+CREATE INDEX backups_retired ON backups (cluster_id, retired_at) WHERE retired_at IS NOT NULL;
 
 CREATE TABLE jobs (
     id TEXT PRIMARY KEY,
@@ -190,6 +194,8 @@ CREATE TABLE jobs (
     slot TEXT UNIQUE,
     -- What only one running job may have.
     alone TEXT,
+    -- What only one job that has not ended may have.
+    open_as TEXT,
     payload TEXT NOT NULL,
     statement TEXT,
     requested_by TEXT,
@@ -209,6 +215,8 @@ CREATE TABLE jobs (
 ) STRICT;
 -- However two workers interleave, the second one of a kind that must be alone is refused here.
 CREATE UNIQUE INDEX jobs_alone ON jobs (alone) WHERE state = 'running';
+CREATE UNIQUE INDEX jobs_open_as ON jobs (open_as) WHERE state IN ('pending', 'running');
+CREATE INDEX jobs_open ON jobs (cluster_id, kind) WHERE state IN ('pending', 'running');
 CREATE INDEX jobs_pending ON jobs (not_before, id) WHERE state = 'pending';
 CREATE INDEX jobs_running ON jobs (lease_until) WHERE state = 'running';
 CREATE INDEX jobs_of_backup ON jobs (backup_id) WHERE state IN ('pending', 'running');

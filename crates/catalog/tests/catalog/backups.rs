@@ -22,7 +22,7 @@ on_both! {
         assert_eq!(catalog.backup(first.id).await.unwrap(), first);
 
         let mut write = catalog.begin().await.unwrap();
-        assert_eq!(write.forget_backups_in(location.id).await.unwrap(), 1);
+        assert_eq!(write.forget_backups_in(location.id, cluster.id).await.unwrap(), 1);
         let again = write.record_backup(&new, None).await.unwrap();
         write.commit().await.unwrap();
         assert_eq!(again, first);
@@ -78,7 +78,7 @@ on_both! {
             assert_eq!(parent.backup, new);
         }
         test.backup(&cluster, &location, start + hours(9)).await;
-        let chain = catalog.chain(location.id, full.engine_id).await.unwrap();
+        let chain = catalog.chain(cluster.id, full.engine_id).await.unwrap();
         assert_eq!(chain.len(), 4);
         assert_eq!((&chain[0], &chain[3]), (&full, &parent));
     }
@@ -133,9 +133,9 @@ on_both! {
             test.backup(&cluster, &location, start).await,
             test.backup(&cluster, &location, start + hours(24)).await,
         );
-        assert!(catalog.expired_backups(10).await.unwrap().is_empty());
+        assert!(catalog.expired_backups(cluster.id, 10).await.unwrap().is_empty());
         test.clock.advance(hours(24 * 30));
-        assert_eq!(catalog.expired_backups(10).await.unwrap(), std::slice::from_ref(&old));
+        assert_eq!(catalog.expired_backups(cluster.id, 10).await.unwrap(), std::slice::from_ref(&old));
 
         let mut job = NewJob::of(JobKind::Verify, cluster.id);
         job.backup = Some(old.id);
@@ -157,7 +157,7 @@ on_both! {
 
         let retired = retire(old.id).await.unwrap();
         assert_eq!(retired.retired_at, Some(catalog.now()));
-        assert!(catalog.expired_backups(10).await.unwrap().is_empty());
+        assert!(catalog.expired_backups(cluster.id, 10).await.unwrap().is_empty());
         let mut write = catalog.begin().await.unwrap();
         assert!(matches!(write.enqueue(&job).await, Err(CatalogError::Conflict { .. })));
         drop(write);

@@ -10,7 +10,7 @@ use strongroom_catalog::jobs::{JobKind, JobState, NewJob};
 use strongroom_catalog::storage_locations::LocationSecrets;
 use strongroom_catalog::{CatalogError, ClusterId, FolderId, LocationId, Page, Secret};
 
-use crate::support::{CLUSTER_URL, LOCATION_URL, a_cluster, a_location, seconds};
+use crate::support::{CLUSTER_URL, LOCATION_URL, a_cluster, a_location, hours, seconds};
 
 on_both! {
     async fn a_cluster_is_read_as_it_was_made(test: Test) {
@@ -166,11 +166,21 @@ on_both! {
         test.backup(&cluster, &location, catalog.now()).await;
         let mut write = catalog.begin().await.unwrap();
         let error = write.delete_location(location.id).await.unwrap_err();
-        assert!(matches!(error, CatalogError::Conflict { .. }), "{error}");
+        assert_eq!(error.to_string(), format!("storage location {}: 1 backups lie in it", location.id));
         drop(write);
         let mut write = catalog.begin().await.unwrap();
+        let into = ClusterChange { location: Some(listed[1].id), ..ClusterChange::default() };
+        write.change_cluster(cluster.id, &into).await.unwrap();
+        let used = write.use_of_location(listed[1].id).await.unwrap();
+        assert_eq!(used.reason().unwrap(), "clusters are backed up into it: ledger");
+        assert!(write.delete_location(listed[1].id).await.is_err());
+        // A deleted cluster that has no backups there needs it no more.
+        write.delete_cluster(cluster.id).await.unwrap();
         write.delete_location(listed[1].id).await.unwrap();
         assert!(write.delete_location(listed[1].id).await.is_err());
+        assert!(write.create_first_location(&a_location("x")).await.unwrap().is_none());
+        let named = write.rename_location(location.id, "elsewhere").await.unwrap();
+        assert_eq!(named.name, "elsewhere");
     }
 
     async fn retention_is_set_once_and_every_change_is_counted(test: Test) {
@@ -197,6 +207,9 @@ on_both! {
         assert_eq!((long.generation, long.retention_set_at), (3, Some(catalog.now())));
         let error = change(SettingsChange { retention_days: Some(30), ..none }).await.unwrap_err();
         assert!(error.to_string().contains("already has a retention policy set"), "{error}");
+        // Drills are no backups: nothing follows.
+        let drilled = change(SettingsChange { drill_every_days: Some(7), ..none }).await.unwrap();
+        assert_eq!((drilled.generation, drilled.drill_every_days), (3, 7));
         let off = change(SettingsChange { enabled: Some(false), ..none }).await.unwrap();
         assert_eq!((off.generation, off.enabled, off.retention_days), (4, false, 90));
         assert_eq!(catalog.backup_settings(cluster).await.unwrap(), off);
@@ -221,6 +234,7 @@ on_both! {
         assert_eq!(schedules.len(), 1);
         assert_eq!(schedules[0].settings, settings);
         assert_eq!((schedules[0].last_slot.as_ref(), schedules[0].last_backup), (None, None));
+        assert_eq!((schedules[0].open, schedules[0].last_drill), (false, None));
 
         for slot in [Some("slot-1"), Some("slot-2"), None] {
             test.clock.advance(seconds(3600));
@@ -235,5 +249,42 @@ on_both! {
         assert_eq!(schedules[0].last_slot.as_deref(), Some("slot-2"));
         assert_eq!(schedules[0].last_backup, Some(full.data_from));
         assert_eq!(schedules[0].last_full, Some(full.data_from));
+        assert!(schedules[0].open);
+        let mut write = catalog.begin().await.unwrap();
+        write.enqueue_drill(full.id, None).await.unwrap();
+        write.commit().await.unwrap();
+        assert_eq!(catalog.schedules().await.unwrap()[0].last_drill, Some(catalog.now()));
+    }
+
+    async fn what_there_is_to_prune_is_seen_also_of_deleted_clusters(test: Test) {
+        let catalog = &test.catalog;
+        let location = test.location("here").await;
+        let mut cluster = a_cluster("ledger");
+        cluster.location = Some(location.id);
+        let mut write = catalog.begin().await.unwrap();
+        let cluster = write.create_cluster(&cluster).await.unwrap();
+        write.commit().await.unwrap();
+        test.cluster("without a location").await;
+        let seen = async || {
+            let upkeep = catalog.upkeep().await.unwrap();
+            assert_eq!((upkeep.len(), upkeep[0].location), (1, location.id));
+            let it = &upkeep[0];
+            (it.has_backups, it.expired, it.retired, it.open)
+        };
+        assert_eq!(seen().await, (false, false, false, false));
+        let backup = test.backup(&cluster, &location, catalog.now()).await;
+        assert_eq!(seen().await, (true, false, false, false));
+        test.clock.advance(hours(24 * 30));
+        assert_eq!(seen().await, (true, true, false, false));
+        let mut write = catalog.begin().await.unwrap();
+        write.retire_backup(backup.id).await.unwrap();
+        write.delete_cluster(cluster.id).await.unwrap();
+        write.enqueue(&NewJob::of(JobKind::Prune, cluster.id)).await.unwrap();
+        write.commit().await.unwrap();
+        assert_eq!(seen().await, (true, false, true, true));
+        let upkeep = catalog.upkeep().await.unwrap();
+        let now = Some(catalog.now());
+        assert_eq!((upkeep[0].deleted_at, upkeep[0].last_prune), (now, now));
+        assert_eq!(catalog.retired_backups(cluster.id).await.unwrap()[0].id, backup.id);
     }
 }

@@ -87,6 +87,35 @@ on_both! {
         assert_eq!(catalog.job_of_slot("s").await.unwrap(), Some(ended));
     }
 
+    async fn a_second_job_is_not_made_while_the_first_is_open(test: Test) {
+        let cluster = test.cluster("ledger").await.id;
+        let replica = test.replica().await;
+        let slot = |slot: &str| NewJob {
+            slot: Some(slot.into()),
+            open_as: Some(format!("backup/{cluster}")),
+            ..NewJob::of(JobKind::Backup, cluster)
+        };
+        let enqueue = async |catalog: &Catalog, slot: NewJob| {
+            let mut write = catalog.begin().await.unwrap();
+            let enqueued = write.enqueue(&slot).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            write.commit().await.unwrap();
+            enqueued
+        };
+        // Two slots at once: whoever is first, there is one job.
+        let (a, b) = tokio::join!(
+            enqueue(&test.catalog, slot("1")),
+            enqueue(&replica, slot("2"))
+        );
+        assert_ne!(a.is_new, b.is_new);
+        assert_eq!(a.job.id, b.job.id);
+        let lease = claim(&test.catalog).await.unwrap().lease;
+        let third = enqueue(&replica, slot("3")).await;
+        assert!(!third.is_new && third.job.id == a.job.id, "a running one is open, too");
+        finish(&test.catalog, &lease, &well()).await.unwrap();
+        assert!(enqueue(&replica, slot("3")).await.is_new);
+    }
+
     async fn a_slot_becomes_a_job_once(test: Test) {
         let cluster = test.cluster("ledger").await.id;
         let replica = test.replica().await;
@@ -280,9 +309,10 @@ on_both! {
         }
         enqueue(catalog, &NewJob::of(JobKind::Backup, a)).await;
         let mut write = catalog.begin().await.unwrap();
-        assert_eq!(write.forget_jobs(catalog.now() - hours(1)).await.unwrap(), 0);
+        assert_eq!(write.forget_jobs(ANY, catalog.now() - hours(1)).await.unwrap(), 0);
+        assert_eq!(write.forget_jobs(&[JobKind::Prune], catalog.now()).await.unwrap(), 0);
         // Of a: slot 1, and the one without a slot, which is not the newest any more.
-        assert_eq!(write.forget_jobs(catalog.now() + hours(1)).await.unwrap(), 2);
+        assert_eq!(write.forget_jobs(ANY, catalog.now() + hours(1)).await.unwrap(), 2);
         write.commit().await.unwrap();
         assert!(catalog.job_of_slot("1").await.unwrap().is_none());
         for slot in ["2", "3"] {

@@ -24,7 +24,7 @@ const FILL: [&str; 4] = [
      primary_region, state, operation_status, connection_sealed, connection_shown, server_version, \
      system_identifier, folder_id, location_id, labels, delete_protection, creator, created_at, \
      updated_at, deleted_at FROM clusters CROSS JOIN (SERIES(999)) AS series(n)",
-    "INSERT INTO backup_settings SELECT id, TRUE, 60, 30, NULL, 1, created_at FROM clusters",
+    "INSERT INTO backup_settings SELECT id, TRUE, 60, 30, 0, NULL, 1, created_at FROM clusters",
     "INSERT INTO backups SELECT UUID(1000000 + n), UUID(1001 + n % 999), location_id, \
      NAME(data_from, n * 36), kind, parent_engine_id, full_engine_id, LATER(data_from, n * 36), \
      finished_at, expires_at, size_bytes, stored_bytes, row_count, databases, key_id, job_id, \

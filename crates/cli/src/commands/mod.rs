@@ -2,6 +2,7 @@
 
 mod backup;
 mod backups;
+mod catalog;
 mod diff;
 mod prune;
 mod rekey;
@@ -9,6 +10,7 @@ mod restore;
 mod rows;
 mod serve;
 mod show;
+mod users;
 mod verify;
 
 use clap::Subcommand;
@@ -29,6 +31,8 @@ pub(crate) enum Command {
     Prune(prune::PruneArgs),
     Rekey(rekey::RekeyArgs),
     Serve(serve::ServeArgs),
+    Users(users::UsersArgs),
+    Catalog(catalog::CatalogCommand),
 }
 
 /// Does what was asked for.
@@ -45,5 +49,7 @@ pub(crate) async fn run(cli: Cli) -> Result<String> {
         Command::Prune(args) => args.run(json).await,
         Command::Rekey(args) => args.run(json).await,
         Command::Serve(args) => args.run().await,
+        Command::Users(args) => args.run(json).await,
+        Command::Catalog(args) => args.run(json).await,
     }
 }

@@ -5,10 +5,13 @@
 
 mod accounts;
 mod audit;
+pub(crate) mod collection;
+pub mod contents;
 mod identity;
 mod organization;
 mod roles;
 mod sessions;
+pub mod storage_locations;
 mod users;
 
 use std::fmt;
@@ -104,6 +107,7 @@ impl App {
         let inner = Inner { catalog, config, enqueued, guesses, requests, passwords };
         let app = App(Arc::new(inner));
         app.prepare_organization().await?;
+        app.prepare_locations().await?;
         Ok(app)
     }
 
