@@ -3,7 +3,7 @@
 //! A method that changes something begins one catalog transaction, writes change and audit event, and
 //! commits. Between begin and commit it asks nobody else: servers and stores are asked before.
 
-mod collection;
+pub(crate) mod collection;
 pub mod contents;
 mod identity;
 mod organization;
