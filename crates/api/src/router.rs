@@ -5,7 +5,6 @@
 //! gets the request's id where it passes `guard`.
 
 use std::any::Any;
-use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::Router;
@@ -56,11 +55,7 @@ pub fn router(app: App) -> Router {
         .nest("/api/v1", routes::roles::without_ids())
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/api/v1/openapi.json", get(|| async { axum::Json(openapi::document()) }))
-        .fallback_service(
-            ServiceBuilder::new()
-                .layer(CompressionLayer::new())
-                .service_fn(|request| async move { Ok::<_, Infallible>(elsewhere(&request)) }),
-        )
+        .fallback(elsewhere)
         .method_not_allowed_fallback(|| async {
             let message = "this address does not take this method";
             Unreadable::with(StatusCode::METHOD_NOT_ALLOWED, message)
@@ -79,6 +74,7 @@ fn layers_around(router: Router) -> Router {
             .layer(SetRequestIdLayer::new(id.clone(), MakeRequestUuid))
             .layer(PropagateRequestIdLayer::new(id))
             .layer(TraceLayer::new_for_http().make_span_with(span))
+            .layer(CompressionLayer::new())
             .layer(from_fn(guard))
             .layer(CatchPanicLayer::custom(panicked))
             .layer(RequestBodyTimeoutLayer::new(SLOWEST_BODY))
@@ -87,9 +83,9 @@ fn layers_around(router: Router) -> Router {
 }
 
 /// What is not the API's: the console, where it is built in.
-fn elsewhere(request: &Request) -> Response {
+async fn elsewhere(request: Request) -> Response {
     #[cfg(feature = "console")]
-    if let Some(answer) = crate::console::answer(request) {
+    if let Some(answer) = crate::console::answer(&request) {
         return answer;
     }
     ApiError(Error::not_found("page", request.uri().path().to_owned())).into_response()

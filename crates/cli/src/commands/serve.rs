@@ -158,7 +158,10 @@ impl ServeArgs {
         let mut jobs = tokio::task::JoinSet::new();
         for number in 0..app.config().workers {
             let (worker, end) = (Worker::new(app.clone(), number), end.clone());
-            jobs.spawn(async move { worker.run(end).await });
+            // A thread of its own for each: so a job never stands in the way of a request, and need not
+            // move between threads.
+            let runtime = tokio::runtime::Handle::current();
+            jobs.spawn_blocking(move || runtime.block_on(worker.run(end)));
         }
         info!(address = %address, "listening on http://{address}");
 
