@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use strongroom_catalog::{Address, Catalog, KeySource, SystemClock};
-use strongroom_controlplane::{App, Config, jobs::Worker};
+use strongroom_controlplane::{App, Config, Scheduler, jobs::Worker};
 use strongroom_dataplane::{CancellationToken, Error, Kind, Result};
 use tokio::net::TcpListener;
 use tracing::info;
@@ -139,8 +139,13 @@ impl ServeArgs {
         let mut jobs = tokio::task::JoinSet::new();
         for number in 0..app.config().workers {
             let (worker, end) = (Worker::new(app.clone(), number), end.clone());
-            jobs.spawn(async move { worker.run(end).await });
+            // A thread of its own for each: so a job never stands in the way of a request, and need not
+            // move between threads.
+            let runtime = tokio::runtime::Handle::current();
+            jobs.spawn_blocking(move || runtime.block_on(worker.run(end)));
         }
+        let (scheduler, stop) = (Scheduler::new(app.clone()), end.clone());
+        jobs.spawn(async move { scheduler.run(stop).await });
         info!(address = %address, "listening on http://{address}");
 
         let router = strongroom_api::router(app);
