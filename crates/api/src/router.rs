@@ -1,5 +1,7 @@
 //! What there is: the whole table of routes, and what every request passes through.
 
+use std::convert::Infallible;
+
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderName, HeaderValue};
@@ -8,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use strongroom_controlplane::{App, Error};
 use tower::ServiceBuilder;
+use tower_http::compression::CompressionLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::trace::TraceLayer;
 use utoipa_axum::router::OpenApiRouter;
@@ -21,7 +24,10 @@ const LARGEST_BODY: usize = 1024 * 1024;
 
 /// The operations under `/api/v1`, with their description.
 pub(crate) fn operations() -> OpenApiRouter<App> {
-    OpenApiRouter::new().merge(routes::organization::routes()).merge(routes::contents::routes())
+    OpenApiRouter::new()
+        .merge(routes::organization::routes())
+        .merge(routes::contents::routes())
+        .merge(routes::storage_locations::routes())
 }
 
 /// The service's HTTP face.
@@ -37,14 +43,25 @@ pub fn router(app: App) -> Router {
     operations
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/api/v1/openapi.json", get(|| async { axum::Json(openapi::document()) }))
-        .fallback(|request: Request| async move {
-            ApiError(Error::not_found("page", request.uri().path().to_owned()))
-        })
+        .fallback_service(
+            ServiceBuilder::new()
+                .layer(CompressionLayer::new())
+                .service_fn(|request| async { Ok::<_, Infallible>(elsewhere(&request)) }),
+        )
         .method_not_allowed_fallback(|| async {
             ApiError(Error::invalid("this address does not take this method"))
         })
         .layer(layers)
         .with_state(app)
+}
+
+/// What is not the API's: the console, where it is built in.
+fn elsewhere(request: &Request) -> Response {
+    #[cfg(feature = "console")]
+    if let Some(answer) = crate::console::answer(request) {
+        return answer;
+    }
+    ApiError(Error::not_found("page", request.uri().path().to_owned())).into_response()
 }
 
 /// What every reply says to browsers.

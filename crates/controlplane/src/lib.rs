@@ -16,7 +16,9 @@ pub mod caller;
 pub mod error;
 pub mod failpoint;
 pub mod jobs;
+pub mod rebuild;
 pub mod scheduler;
+pub mod simulate;
 pub mod statement;
 
 pub use app::{App, Config, Identity, Origin};

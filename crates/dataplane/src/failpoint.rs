@@ -61,6 +61,7 @@ pub const RESTORE_DATABASE: &[&str] = &[
     "restore.after-load",
     "restore.after-indexes",
     "restore.before-publish",
+    "restore.during-publish",
     "restore.after-publish",
 ];
 
@@ -73,6 +74,7 @@ pub const RESTORE_TABLE: &[&str] = &[
     "restore.after-load",
     "restore.after-indexes",
     "restore.before-publish",
+    "restore.during-publish",
     "restore.after-publish",
 ];
 

@@ -16,6 +16,7 @@ pub mod names;
 pub mod postgres;
 pub mod progress;
 pub mod prune;
+pub mod regions;
 pub mod restore;
 pub mod rows;
 mod segments;

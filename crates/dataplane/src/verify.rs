@@ -4,6 +4,11 @@
 //! decompression, and the number of rows in every segment against the lists, the contents and the
 //! manifest. [`verify_by_restore`] then restores it into a throwaway cluster of this machine, and
 //! counts the rows there.
+//!
+//! Both end with the first thing that is wrong. A [`drill`] takes the same two rungs and goes on
+//! where it can, so that its findings name every table that would not come back.
+
+mod damage;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -20,12 +25,16 @@ use crate::collection::Backup;
 use crate::error::bail;
 use crate::names::TableName;
 use crate::postgres::archive::Archive;
+use crate::postgres::catalog;
 use crate::postgres::connect::Client;
 use crate::postgres::sql::{ident, qualified};
 use crate::postgres::throwaway::Throwaway;
 use crate::progress::Progress;
-use crate::restore::{self, RestoreOptions, RestoreTarget, SkipMissing};
+use crate::restore::{self, Fence, RestoreOptions, RestoreTarget, SkipMissing};
 use crate::{CancellationToken, Error, Kind, Result};
+
+use self::damage::Damage;
+pub use self::damage::Difference;
 
 /// Bytes of the store that one request reads.
 const REQUEST: u64 = 8 * 1024 * 1024;
@@ -54,46 +63,70 @@ pub async fn verify(
     progress: &Progress,
     cancel: &CancellationToken,
 ) -> Result<Verified> {
-    match read_all(backup, workers, progress, cancel).await {
-        Ok(verified) => Ok(verified),
-        Err(error) => Err(backup.unless_pruned(error).await),
-    }
+    read_all(backup, workers, &Damage::ends_it(), progress, cancel).await
 }
 
 async fn read_all(
     backup: &Backup,
     workers: usize,
+    damage: &Damage,
+    progress: &Progress,
+    cancel: &CancellationToken,
+) -> Result<Verified> {
+    match read_everything(backup, workers, damage, progress, cancel).await {
+        Ok(verified) => Ok(verified),
+        Err(error) => Err(backup.unless_pruned(error).await),
+    }
+}
+
+async fn read_everything(
+    backup: &Backup,
+    workers: usize,
+    damage: &Damage,
     progress: &Progress,
     cancel: &CancellationToken,
 ) -> Result<Verified> {
     let before = backup.store.bytes_read();
     progress.step(format!("verifying backup {}", backup.manifest.id));
-    check_sums(backup)?;
+    damage.of("backup", check_sums(backup))?;
     let lengths = ObjectKey::Segments(backup.manifest.folder()).path();
-    check_length(backup, &lengths, backup.manifest.segment_lists_bytes).await?;
+    let lists_bytes = backup.manifest.segment_lists_bytes;
+    damage.of("backup", check_length(backup, &lengths, lists_bytes).await)?;
     for pack in &backup.contents.packs {
-        check_length(backup, &pack.path, pack.stored_bytes).await?;
+        // What a pack lacks shows once more at the tables whose rows lie there.
+        let checked = check_length(backup, &pack.path, pack.stored_bytes).await;
+        damage.of(&format!("object {}", pack.path), checked)?;
     }
     for database in &backup.contents.databases {
-        Archive::parse(&backup.schema(database).await?)?;
+        let read = async { Archive::parse(&backup.schema(database).await?) };
+        damage.of(&format!("database {}", database.name), read.await)?;
     }
     let mut queue = VecDeque::new();
+    let mut tables = Vec::new();
     let mut rows = 0;
     for database in &backup.contents.databases {
-        let data: Vec<&TableData> = database.data().collect();
-        let lists = backup.segment_lists(&data).await?;
-        for (data, list) in data.iter().zip(lists) {
-            check_list(backup, database, data, &list)?;
-            queue.extend(list.segments);
+        let named = database.tables.iter().map(|table| {
+            (format!("table {}.{}.{}", database.name, table.schema, table.name), &table.data)
+        });
+        let objects = database.large_object_data.as_ref();
+        let objects = objects.map(|data| (format!("large objects of {}", database.name), data));
+        let named: Vec<(String, &TableData)> = named.chain(objects).collect();
+        let data: Vec<&TableData> = named.iter().map(|(_, data)| *data).collect();
+        let read = backup.segment_lists(&data).await;
+        let lists = damage.of(&format!("database {}", database.name), read)?;
+        for ((name, data), list) in named.into_iter().zip(lists.unwrap_or_default()) {
+            damage.of(&name, check_list(backup, database, data, &list))?;
+            queue.extend(list.segments.into_iter().map(|segment| (tables.len(), segment)));
+            tables.push(name);
         }
         rows += database.rows();
     }
     // In the order in which they lie, so that neighbours are read together.
-    queue.make_contiguous().sort_by_key(|segment| (segment.pack, segment.offset));
+    queue.make_contiguous().sort_by_key(|(_, segment)| (segment.pack, segment.offset));
     let segments = queue.len() as u64;
-    let stored: u64 = queue.iter().map(|segment| segment.piece.stored_bytes).sum();
+    let stored: u64 = queue.iter().map(|(_, segment)| segment.piece.stored_bytes).sum();
     progress.expected(stored);
-    let queue = Arc::new(Mutex::new(queue));
+    let (queue, tables) = (Arc::new(Mutex::new(queue)), Arc::new(tables));
     let mut running = JoinSet::new();
     for _ in 0..workers.max(1) {
         let reader = Reader {
@@ -101,6 +134,8 @@ async fn read_all(
             key: backup.key.clone(),
             packs: backup.contents.packs.iter().map(|pack| pack.path.clone()).collect(),
             queue: queue.clone(),
+            tables: tables.clone(),
+            damage: damage.clone(),
             progress: progress.clone(),
         };
         let cancel = cancel.clone();
@@ -193,7 +228,10 @@ struct Reader {
     store: crate::store::Store,
     key: Option<strongroom_format::key::DataKey>,
     packs: Vec<String>,
-    queue: Arc<Mutex<VecDeque<Segment>>>,
+    /// What is to be read, with the numbers of the tables that it belongs to.
+    queue: Arc<Mutex<VecDeque<(usize, Segment)>>>,
+    tables: Arc<Vec<String>>,
+    damage: Damage,
     progress: Progress,
 }
 
@@ -202,19 +240,27 @@ impl Reader {
         let mut raw = Vec::new();
         loop {
             let batch = self.take();
-            let (Some(first), Some(last)) = (batch.first(), batch.last()) else {
+            let (Some((table, first)), Some((_, last))) = (batch.first(), batch.last()) else {
                 return Ok(());
             };
             let path = &self.packs[first.pack as usize];
             let end = last.offset + last.piece.stored_bytes;
             if batch.len() == 1 && end - first.offset > REQUEST {
-                self.check_long(path, first, &mut raw).await?;
+                let checked = self.check_long(path, first, &mut raw).await;
+                self.damage.of(&self.tables[*table], checked)?;
             } else {
-                let bytes = self.store.get_range(path, first.offset..end).await?;
-                for segment in &batch {
+                let read = self.store.get_range(path, first.offset..end).await;
+                let Some(bytes) = self.damage.of(&self.tables[*table], read)? else {
+                    for (table, _) in &batch {
+                        self.damage.also(&self.tables[*table], path);
+                    }
+                    continue;
+                };
+                for (table, segment) in &batch {
                     let from = (segment.offset - first.offset) as usize;
                     let stored = &bytes[from..from + segment.piece.stored_bytes as usize];
-                    self.check(path, segment, stored, &mut raw)?;
+                    let checked = self.check(path, segment, stored, &mut raw);
+                    self.damage.of(&self.tables[*table], checked)?;
                 }
             }
             self.progress.moved(end - first.offset);
@@ -223,11 +269,11 @@ impl Reader {
     }
 
     /// The next neighbouring segments, about [`REQUEST`] bytes.
-    fn take(&self) -> Vec<Segment> {
+    fn take(&self) -> Vec<(usize, Segment)> {
         let mut queue = self.queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let mut batch: Vec<Segment> = Vec::new();
-        while let Some(next) = queue.front() {
-            if let (Some(first), Some(last)) = (batch.first(), batch.last()) {
+        let mut batch: Vec<(usize, Segment)> = Vec::new();
+        while let Some((_, next)) = queue.front() {
+            if let (Some((_, first)), Some((_, last))) = (batch.first(), batch.last()) {
                 let end = last.offset + last.piece.stored_bytes;
                 let follows = next.pack == last.pack && next.offset == end;
                 if !follows || end + next.piece.stored_bytes - first.offset > REQUEST {
@@ -308,27 +354,86 @@ pub async fn verify_by_restore(
 ) -> Result<Verified> {
     let mut verified = verify(backup, workers, progress, cancel).await?;
     let before = backup.store.bytes_read();
+    let damage = Damage::ends_it();
+    let counted = try_out(backup, workers, &damage, progress, cancel).await?;
+    verified.restored_tables = Some(counted.tables);
+    verified.notes.extend(counted.notes);
+    verified.bytes_read += backup.store.bytes_read() - before;
+    Ok(verified)
+}
+
+/// What a drill found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Drilled {
+    /// Tables that were restored and counted.
+    pub tables_checked: u64,
+    /// Rows in them.
+    pub rows_checked: u64,
+    /// What would not come back as the backup says. Empty: everything would.
+    pub differences: Vec<Difference>,
+    /// What could not be checked, or differs without harm.
+    pub notes: Vec<String>,
+}
+
+/// Reads everything that the backup names, and restores it into a throwaway cluster of this machine if
+/// all of it can be read. An error says that the drill could not be held; what is wrong with the backup
+/// is a difference.
+pub async fn drill(
+    backup: &Backup,
+    workers: usize,
+    progress: &Progress,
+    cancel: &CancellationToken,
+) -> Result<Drilled> {
+    let damage = Damage::collected();
+    read_all(backup, workers, &damage, progress, cancel).await?;
+    let mut counted = Counted::default();
+    if damage.is_none() {
+        counted = try_out(backup, workers, &damage, progress, cancel).await?;
+    }
+    let differences = damage.differences();
+    if let Some(first) = differences.first() {
+        let error = backup.unless_pruned(Error::new(Kind::Damaged, &first.message)).await;
+        if error.kind() != Kind::Damaged {
+            return Err(error);
+        }
+    }
+    let Counted { tables, rows, notes } = counted;
+    Ok(Drilled { tables_checked: tables, rows_checked: rows, differences, notes })
+}
+
+/// What was restored into a throwaway cluster.
+#[derive(Default)]
+struct Counted {
+    tables: u64,
+    rows: u64,
+    notes: Vec<String>,
+}
+
+async fn try_out(
+    backup: &Backup,
+    workers: usize,
+    damage: &Damage,
+    progress: &Progress,
+    cancel: &CancellationToken,
+) -> Result<Counted> {
     progress.step("starting a throwaway cluster");
     let throwaway = Throwaway::start(backup.manifest.source.version_num).await?;
     let counted = tokio::select! {
-        counted = restore_and_count(backup, &throwaway, workers, progress, cancel) => counted,
+        counted = restore_and_count(backup, &throwaway, workers, damage, progress, cancel) => counted,
         () = cancel.cancelled() => Err(Error::new(Kind::Cancelled, "the verification was stopped")),
     };
     throwaway.stop().await;
-    let (tables, notes) = counted?;
-    verified.restored_tables = Some(tables);
-    verified.notes.extend(notes);
-    verified.bytes_read += backup.store.bytes_read() - before;
-    Ok(verified)
+    counted
 }
 
 async fn restore_and_count(
     backup: &Backup,
     throwaway: &Throwaway,
     workers: usize,
+    damage: &Damage,
     progress: &Progress,
     cancel: &CancellationToken,
-) -> Result<(u64, Vec<String>)> {
+) -> Result<Counted> {
     let server = throwaway.server();
     let client = Client::connect(&server, "postgres", "strongroom verify").await?;
     let mut notes = Vec::new();
@@ -365,13 +470,30 @@ async fn restore_and_count(
     for target in targets {
         let skip_missing =
             SkipMissing { foreign_keys: true, sequences: true, views: true, roles: false };
-        let options = RestoreOptions { target, to: server.clone(), skip_missing, workers };
-        notes.extend(restore::run(backup, &options, progress, cancel).await?.notes);
+        let (to, fence) = (server.clone(), Fence::open());
+        let schema_only = false;
+        let options = RestoreOptions { target, to, skip_missing, schema_only, workers, fence };
+        let object = match &options.target {
+            RestoreTarget::Cluster => "cluster".to_owned(),
+            RestoreTarget::Databases { names, .. } => format!("database {}", names.join(", ")),
+            RestoreTarget::Tables { names, .. } => {
+                let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+                format!("table {}", names.join(", "))
+            }
+        };
+        let restored = restore::run(backup, &options, progress, cancel).await;
+        let restored = damage.of_restore(&object, restored)?;
+        notes.extend(restored.into_iter().flat_map(|restored| restored.notes));
     }
     progress.step("counting the restored rows");
-    let mut tables = 0;
+    let (mut tables, mut rows_checked) = (0, 0);
+    let client = Client::connect(&server, "postgres", "strongroom verify").await?;
     for database in &backup.contents.databases {
         let name = verified_name(backup, database);
+        if !catalog::database_exists(&client, &name).await? {
+            // Its restore has failed, which is told already.
+            continue;
+        }
         let client = Client::connect(&server, &name, "strongroom verify").await?;
         // Rows that were loaded through a partitioned table are counted there: they may have gone
         // to other partitions than those they came from.
@@ -390,14 +512,21 @@ async fn restore_and_count(
         }
         for ((only, (schema, table)), rows) in expected {
             let full = qualified(&schema, &table);
-            let counted = client.scalar(&format!("SELECT count(*) FROM {only}{full}")).await?;
-            if counted.as_deref() != Some(rows.to_string().as_str()) {
-                bail!(
-                    Damaged,
-                    "table {}.{schema}.{table} has {} rows after a restore, and the backup holds {rows}",
-                    database.name,
-                    counted.unwrap_or_default()
-                );
+            let object = format!("table {}.{schema}.{table}", database.name);
+            let count = async {
+                let counted = client.scalar(&format!("SELECT count(*) FROM {only}{full}")).await?;
+                if counted.as_deref() != Some(rows.to_string().as_str()) {
+                    bail!(
+                        Damaged,
+                        "{object} has {} rows after a restore, and the backup holds {rows}",
+                        counted.unwrap_or_default()
+                    );
+                }
+                Ok(())
+            };
+            let counted = count.await;
+            if damage.of_restore(&object, counted)?.is_some() {
+                rows_checked += rows;
             }
         }
     }
@@ -405,7 +534,7 @@ async fn restore_and_count(
     notes.retain(|note| {
         !note.contains("keeps its password") && !note.starts_with("statistics are not restored")
     });
-    Ok((tables, notes))
+    Ok(Counted { tables, rows: rows_checked, notes })
 }
 
 /// The tables of a database that the backup was taken of, if not of all.

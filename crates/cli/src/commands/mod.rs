@@ -2,6 +2,7 @@
 
 mod backup;
 mod backups;
+mod catalog;
 mod diff;
 mod prune;
 mod rekey;
@@ -29,6 +30,7 @@ pub(crate) enum Command {
     Prune(prune::PruneArgs),
     Rekey(rekey::RekeyArgs),
     Serve(serve::ServeArgs),
+    Catalog(catalog::CatalogCommand),
 }
 
 /// Does what was asked for.
@@ -45,5 +47,6 @@ pub(crate) async fn run(cli: Cli) -> Result<String> {
         Command::Prune(args) => args.run(json).await,
         Command::Rekey(args) => args.run(json).await,
         Command::Serve(args) => args.run().await,
+        Command::Catalog(args) => args.run(json).await,
     }
 }

@@ -12,7 +12,9 @@ use serde::Serialize;
 use strongroom_dataplane::collection::Backup;
 use strongroom_dataplane::names::TableName;
 use strongroom_dataplane::postgres::server::Server;
-use strongroom_dataplane::restore::{self, RestoreOptions, RestoreTarget, Restored, SkipMissing};
+use strongroom_dataplane::restore::{
+    self, Fence, RestoreOptions, RestoreTarget, Restored, SkipMissing,
+};
 use strongroom_dataplane::{Error, Kind, Result};
 use strongroom_format::BackupId;
 
@@ -79,7 +81,8 @@ async fn run(
     let store = common.collection.open()?;
     let secret = common.key.secret()?;
     let backup = Backup::open(&store, &common.from, secret.as_ref()).await?;
-    let options = RestoreOptions { target, to, skip_missing, workers: common.workers.count() };
+    let (workers, fence) = (common.workers.count(), Fence::open());
+    let options = RestoreOptions { target, to, skip_missing, schema_only: false, workers, fence };
     let reporter = Reporter::new(json);
     let progress = reporter.progress();
     let plan = restore::plan(&backup, &options, &progress).await;

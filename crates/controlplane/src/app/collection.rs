@@ -3,12 +3,14 @@
 //! Each cluster has a collection of its own in a storage location, in a folder that is called by its
 //! id. So what is done with one cluster's backups costs what that cluster has, and ids can not clash.
 
-use strongroom_catalog::backups::Backup;
+use jiff::Timestamp;
+use strongroom_catalog::backups::{Backup, NewBackup};
 use strongroom_catalog::{BackupId, ClusterId, LocationId};
 use strongroom_dataplane::collection;
 use strongroom_dataplane::store::Store;
 use strongroom_format::key::Secret;
 use strongroom_format::layout::Folder;
+use strongroom_format::manifest::Manifest;
 
 use super::App;
 use crate::{Caller, Error, Permission, Result};
@@ -66,5 +68,36 @@ impl App {
             self.collection(backup.location, backup.cluster, false).await?;
         let folder = Folder { id: backup.engine_id, full: backup.full };
         Ok(collection::Backup::open_at(&store, folder, secret.as_ref()).await?)
+    }
+}
+
+/// What the catalog keeps of a backup with this manifest.
+pub(crate) fn as_recorded(
+    manifest: &Manifest,
+    cluster: ClusterId,
+    location: LocationId,
+    expires_at: Option<Timestamp>,
+) -> NewBackup {
+    let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+    let managed = manifest.managed.as_ref();
+    // As exact as the catalog is, so that what it gives back is the same.
+    let exact =
+        |time: Timestamp| Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time);
+    NewBackup {
+        cluster,
+        location,
+        engine_id: manifest.id,
+        kind: manifest.kind,
+        parent: manifest.parent,
+        full: manifest.folder().full,
+        data_from: exact(manifest.data_from),
+        finished_at: exact(manifest.finished_at),
+        expires_at: managed.and_then(|managed| managed.expires_at).or(expires_at).map(exact),
+        size_bytes: bytes(manifest.size_bytes),
+        stored_bytes: bytes(manifest.stored_bytes),
+        rows: bytes(manifest.rows),
+        databases: manifest.databases.clone(),
+        key_id: manifest.key_id.clone(),
+        job: managed.and_then(|managed| managed.job_id.parse().ok()),
     }
 }

@@ -19,6 +19,7 @@ use strongroom_format::contents::Role;
 use strongroom_format::manifest::Targets;
 
 use super::database::{self, StageJob, stop_if};
+use super::fence;
 use super::plan::Creation;
 use super::staging::Staging;
 use super::{Plan, RestoreOptions, Restored};
@@ -103,10 +104,19 @@ pub(super) async fn run(
         staging.abandon(progress).await;
         return Err(error);
     }
-    let restored = tokio::select! {
-        restored = stage_and_swap(backup, options, &staging, &hub, plan, progress, cancel) => restored,
-        () = cancel.cancelled() => Err(Error::new(Kind::Cancelled, "the restore was stopped")),
+    let job = StageJob { backup, options, staging: &staging, progress, cancel };
+    let restored = async {
+        let (exchange, restored) = tokio::select! {
+            staged = stage(&job, &hub, plan) => staged?,
+            () = cancel.cancelled() => {
+                return Err(Error::new(Kind::Cancelled, "the restore was stopped"));
+            }
+        };
+        exchange.commit(&job, &restored).await?;
+        failpoint::pass("restore.after-publish")?;
+        Ok(restored)
     };
+    let restored = restored.await;
     // Staged databases before the swap, replaced ones after it: both have the run's hidden names.
     let restored = match restored {
         Ok(restored) => {
@@ -124,18 +134,11 @@ pub(super) async fn run(
     Ok(restored)
 }
 
-async fn stage_and_swap(
-    backup: &Backup,
-    options: &RestoreOptions,
-    staging: &Staging,
-    hub: &str,
-    plan: Plan,
-    progress: &Progress,
-    cancel: &CancellationToken,
-) -> Result<Restored> {
-    let mut notes = plan.notes;
+/// Stages every database, and exchanges all names in a transaction that is left open.
+async fn stage(job: &StageJob<'_>, hub: &str, plan: Plan) -> Result<(Exchange, Restored)> {
+    let StageJob { backup, options, staging, progress, cancel } = *job;
+    let mut notes = plan.notes.clone();
     create_missing_roles(staging, &backup.contents.roles).await?;
-    let job = StageJob { backup, options, staging, progress, cancel };
     let mut staged = Vec::new();
     for database in &backup.contents.databases {
         let done = job.stage(database).await?;
@@ -145,20 +148,14 @@ async fn stage_and_swap(
     stop_if(cancel)?;
     progress.step("exchanging the databases");
     failpoint::pass("restore.before-publish")?;
-    swap(options, staging, hub, &staged, &backup.contents.roles).await?;
+    let exchange = Exchange::begin(options, staging, hub, &staged, &backup.contents.roles).await;
+    let exchange = exchange.map_err(|error| error.context("exchanging the databases"))?;
     notes.push(format!(
         "role \"{}\", which this restore is connected as, keeps its password and options",
         options.to.user
     ));
-    failpoint::pass("restore.after-publish")?;
-    Ok(Restored {
-        created: backup.contents.databases.iter().map(|database| database.name.clone()).collect(),
-        tables: plan.tables,
-        rows: plan.rows,
-        size_bytes: plan.size_bytes,
-        bytes_read: 0,
-        notes,
-    })
+    let created = backup.contents.databases.iter().map(|database| database.name.clone()).collect();
+    Ok((exchange, Restored::planned(&plan, created, notes)))
 }
 
 /// Creates the roles that the target lacks, unable to log in, and marked as staged. Those that will
@@ -182,69 +179,84 @@ async fn create_missing_roles(staging: &Staging, roles: &[Role]) -> Result<()> {
     Ok(())
 }
 
-/// Exchanges all names in one transaction, and sets the roles.
-///
-/// `RENAME` takes a lock that keeps new sessions out of the database, and then waits a few seconds
-/// for those inside to leave. A second session ends them meanwhile.
-async fn swap(
-    options: &RestoreOptions,
-    staging: &Staging,
-    hub: &str,
-    staged: &[(String, String)],
-    roles: &[Role],
-) -> Result<()> {
-    let worker = staging.worker();
-    let session = Client::connect(&options.to, hub, &worker).await?;
-    let helper = Client::connect(&options.to, hub, &worker).await?;
-    let old = catalog::databases(&session).await?;
-    let mut script = String::from("BEGIN;\n");
-    for database in &old {
-        let (name, hidden) = (ident(&database.name), ident(&staging.name()));
-        script.push_str(&format!("ALTER DATABASE {name} RENAME TO {hidden};\n"));
-    }
-    for (hidden, name) in staged {
-        script.push_str(&format!("ALTER DATABASE {} RENAME TO {};\n", ident(hidden), ident(name)));
-    }
-    let version_num = catalog::version_num(&session).await?;
-    let sql = "SELECT rolname::text FROM pg_roles WHERE rolvaliduntil IS NOT NULL";
-    let expiring: HashSet<String> =
-        session.query(sql, &[]).await?.iter().map(|row| row.get(0)).collect();
-    for role in roles {
-        let own = role.name == options.to.user;
-        let expires = expiring.contains(&role.name);
-        script.push_str(&role_statements(role, own, expires, version_num));
-    }
-    let names: Vec<String> = old
-        .iter()
-        .map(|database| database.name.clone())
-        .chain(staged.iter().map(|(hidden, _)| hidden.clone()))
-        .collect();
-    // Stopped once everything is renamed: its query must not run on into the new databases, and
-    // end there whoever comes first, our own clean-up included.
-    let renamed = CancellationToken::new();
-    let evict = async {
-        while !renamed.is_cancelled() {
-            let sql = "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity \
-                       WHERE datname = ANY ($1)";
-            // A failure here shows as the failure of the rename that waits for it.
-            let _ = helper.query(sql, &[&names]).await;
-            let pause = std::time::Duration::from_millis(50);
-            let _ = tokio::time::timeout(pause, renamed.cancelled()).await;
+/// An open transaction that has exchanged all names and set the roles.
+struct Exchange {
+    session: Client,
+    /// A second session, beside it.
+    helper: Client,
+}
+
+impl Exchange {
+    /// Exchanges all names in one transaction, and sets the roles.
+    ///
+    /// `RENAME` takes a lock that keeps new sessions out of the database, and then waits a few seconds
+    /// for those inside to leave. A second session ends them meanwhile.
+    async fn begin(
+        options: &RestoreOptions,
+        staging: &Staging,
+        hub: &str,
+        staged: &[(String, String)],
+        roles: &[Role],
+    ) -> Result<Self> {
+        let worker = staging.worker();
+        let session = Client::connect(&options.to, hub, &worker).await?;
+        let helper = Client::connect(&options.to, hub, &worker).await?;
+        let old = catalog::databases(&session).await?;
+        let mut script = String::from("BEGIN;\n");
+        for database in &old {
+            let (name, hidden) = (ident(&database.name), ident(&staging.name()));
+            script.push_str(&format!("ALTER DATABASE {name} RENAME TO {hidden};\n"));
         }
-    };
-    let rename = async {
-        let done = session.batch_execute(&script).await;
-        renamed.cancel();
-        done
-    };
-    let swap = async {
+        for (hidden, name) in staged {
+            script.push_str(&format!(
+                "ALTER DATABASE {} RENAME TO {};\n",
+                ident(hidden),
+                ident(name)
+            ));
+        }
+        let version_num = catalog::version_num(&session).await?;
+        let sql = "SELECT rolname::text FROM pg_roles WHERE rolvaliduntil IS NOT NULL";
+        let expiring: HashSet<String> =
+            session.query(sql, &[]).await?.iter().map(|row| row.get(0)).collect();
+        for role in roles {
+            let own = role.name == options.to.user;
+            let expires = expiring.contains(&role.name);
+            script.push_str(&role_statements(role, own, expires, version_num));
+        }
+        let names: Vec<String> = old
+            .iter()
+            .map(|database| database.name.clone())
+            .chain(staged.iter().map(|(hidden, _)| hidden.clone()))
+            .collect();
+        // Stopped once everything is renamed: its query must not run on into the new databases, and
+        // end there whoever comes first, our own clean-up included.
+        let renamed = CancellationToken::new();
+        let evict = async {
+            while !renamed.is_cancelled() {
+                let sql = "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity \
+                       WHERE datname = ANY ($1)";
+                // A failure here shows as the failure of the rename that waits for it.
+                let _ = helper.query(sql, &[&names]).await;
+                let pause = std::time::Duration::from_millis(50);
+                let _ = tokio::time::timeout(pause, renamed.cancelled()).await;
+            }
+        };
+        let rename = async {
+            let done = session.batch_execute(&script).await;
+            renamed.cancel();
+            done
+        };
         let (done, ()) = tokio::join!(rename, evict);
         done?;
-        failpoint::pass("restore.during-publish")?;
-        session.batch_execute("COMMIT").await?;
-        Ok::<(), Error>(())
-    };
-    swap.await.map_err(|error| error.context("exchanging the databases"))
+        Ok(Exchange { session, helper })
+    }
+
+    async fn commit(self, job: &StageJob<'_>, restored: &Restored) -> Result<()> {
+        let Exchange { session, helper } = self;
+        fence::commit(&session, &helper, &job.options.fence, restored, job.cancel)
+            .await
+            .map_err(|error| error.context("exchanging the databases"))
+    }
 }
 
 /// Brings a role, which exists by now, to where the backup has it. Our `own` role keeps what lets

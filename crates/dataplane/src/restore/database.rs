@@ -9,10 +9,12 @@
 //! Several databases are renamed in one transaction. The cluster restore uses the same staging.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use strongroom_format::contents::{Database, Table};
 use strongroom_format::manifest::Targets;
 
+use super::fence;
 use super::load::{LoadTable, Loading};
 use super::plan::{Conflict, Creation, Missing};
 use super::schema::{self, Rendering};
@@ -21,12 +23,13 @@ use super::staging::Staging;
 use super::{Plan, RestoreOptions, RestoreTarget, Restored, large_objects};
 use crate::collection::Backup;
 use crate::error::bail;
+use crate::names::TableName;
 use crate::postgres::archive::{Archive, Entry, Phase};
 use crate::postgres::catalog::{self, STAGING};
 use crate::postgres::connect::Client;
 use crate::postgres::sql::{self, ident, qualified};
 use crate::progress::Progress;
-use crate::{CancellationToken, Error, Kind, Result, failpoint};
+use crate::{CancellationToken, Error, Kind, Result, failpoint, regions};
 
 /// The longest name that PostgreSQL keeps.
 const LONGEST_NAME: usize = 63;
@@ -294,7 +297,7 @@ pub(super) async fn run(
     let job = StageJob { backup, options, staging: &staging, progress, cancel };
     let published = async {
         let mut renames = Vec::new();
-        let mut notes = plan.notes;
+        let mut notes = plan.notes.clone();
         for (database, name) in &wanted {
             let staged = job.stage(database).await?;
             notes.extend(staged.notes);
@@ -302,15 +305,10 @@ pub(super) async fn run(
         }
         failpoint::pass("restore.before-publish")?;
         stop_if(cancel)?;
-        publish(&staging, &renames).await?;
-        Ok(Restored {
-            created: renames.into_iter().map(|(_, name)| name).collect(),
-            tables: plan.tables,
-            rows: plan.rows,
-            size_bytes: plan.size_bytes,
-            bytes_read: 0,
-            notes,
-        })
+        let created = renames.iter().map(|(_, name)| name.clone()).collect();
+        let restored = Restored::planned(&plan, created, notes);
+        publish(&job, &renames, &restored).await?;
+        Ok(restored)
     };
     match published.await {
         Ok(restored) => {
@@ -333,18 +331,22 @@ pub(super) fn stop_if(cancel: &CancellationToken) -> Result<()> {
 }
 
 /// Gives the staged databases their names, all at once.
-async fn publish(staging: &Staging, renames: &[(String, String)]) -> Result<()> {
+pub(super) async fn publish(
+    job: &StageJob<'_>,
+    renames: &[(String, String)],
+    restored: &Restored,
+) -> Result<()> {
     let mut script = String::from("BEGIN;\n");
     for (staged, name) in renames {
         script.push_str(&format!("ALTER DATABASE {} RENAME TO {};\n", ident(staged), ident(name)));
     }
-    script.push_str("COMMIT;\n");
-    staging
-        .keeper()
+    let server = &job.options.to;
+    let session = Client::connect(server, &server.database, &job.staging.worker()).await?;
+    session
         .batch_execute(&script)
         .await
         .map_err(|error| Error::from(error).context("giving the restored databases their names"))?;
-    Ok(())
+    fence::commit(&session, job.staging.keeper(), &job.options.fence, restored, job.cancel).await
 }
 
 /// Everything that staging a database needs.
@@ -410,7 +412,7 @@ impl StageJob<'_> {
         schema::execute(&client, &phase(Phase::Last), &rendering, self.progress).await?;
         failpoint::pass("restore.after-indexes")?;
         drop(client);
-        finish_database(keeper, &own, database, &name, &rendering).await?;
+        notes.extend(finish_database(keeper, &own, database, &name, &rendering).await?);
         notes.extend(to_do_afterwards(&archive.entries));
         Ok(Staged { name, notes })
     }
@@ -505,11 +507,20 @@ fn load_table(database: &Database, table: &Table, through: &HashMap<Name, Name>)
     let own = (table.schema.clone(), table.name.clone());
     let (schema, name) = through.get(&own).unwrap_or(&own);
     LoadTable {
-        shown: format!("table {}.{}.{}", database.name, table.schema, table.name),
+        name: named(database, table),
         target: qualified(schema, name),
         columns: table.columns.clone(),
         data: table.data,
     }
+}
+
+/// A table of the backup by its full name.
+pub(super) fn named(database: &Database, table: &Table) -> Arc<TableName> {
+    Arc::new(TableName {
+        database: database.name.clone(),
+        schema: table.schema.clone(),
+        table: table.name.clone(),
+    })
 }
 
 async fn create_database(
@@ -566,19 +577,41 @@ pub(super) async fn create_like(
 }
 
 /// Gives the database its properties, comment, privileges and owner. The last step before the
-/// rename: from here on somebody with the hidden name could connect as to the original.
+/// rename: from here on somebody with the hidden name could connect as to the original. Returns notes.
 async fn finish_database(
     keeper: &Client,
     own: &[&Entry],
     database: &Database,
     name: &str,
     rendering: &Rendering,
-) -> Result<()> {
+) -> Result<Vec<String>> {
+    let mut notes = Vec::new();
     for entry in own.iter().filter(|entry| entry.kind != "DATABASE") {
-        let text = sql::rename_database(&rendering.text(entry), &database.name, name);
+        let original = rendering.text(entry);
+        let (regions, rest): (Vec<String>, Vec<String>) = sql::statements(&original)
+            .into_iter()
+            .partition(|statement| regions::is_declaration(statement));
+        let rest = match regions.is_empty() {
+            true => original,
+            false => rest.iter().map(|statement| format!("{statement};\n")).collect(),
+        };
+        let text = sql::rename_database(&rest, &database.name, name);
         keeper.batch_execute(&text).await.map_err(|error| {
             Error::from(error).context(format!("setting up database \"{}\"", database.name))
         })?;
+        for statement in regions {
+            // Since version 15, a setting of no known module is for superusers, or needs a grant.
+            let text = sql::rename_database(&statement, &database.name, name);
+            match keeper.batch_execute(&text).await.map_err(Error::from) {
+                Err(error) if error.kind() == Kind::Denied => notes.push(format!(
+                    "the regions of database \"{}\" could not be declared: {error}; as a superuser: \
+                     {};",
+                    database.name,
+                    statement.trim()
+                )),
+                done => done?,
+            }
+        }
     }
     if !rendering.missing_roles.contains(&database.owner) {
         let text = format!("ALTER DATABASE {} OWNER TO {}", ident(name), ident(&database.owner));
@@ -586,7 +619,7 @@ async fn finish_database(
             Error::from(error).context(format!("giving database \"{}\" its owner", database.name))
         })?;
     }
-    Ok(())
+    Ok(notes)
 }
 
 /// Sets every sequence to where it stood.

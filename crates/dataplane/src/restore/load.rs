@@ -16,6 +16,7 @@ use strongroom_format::segment::{Segment, SegmentList, place};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::collection::Backup;
+use crate::names::TableName;
 use crate::postgres::server::Server;
 use crate::postgres::sql::ident;
 use crate::postgres::wire::Wire;
@@ -29,8 +30,8 @@ const REQUEST: u64 = 4 * 1024 * 1024;
 /// A table to load.
 #[derive(Clone, Debug)]
 pub(super) struct LoadTable {
-    /// What it is called in the backup, for errors.
-    pub(super) shown: String,
+    /// What it is called in the backup.
+    pub(super) name: Arc<TableName>,
     /// Its quoted name in the target.
     pub(super) target: String,
     /// Its stored columns.
@@ -60,6 +61,8 @@ struct Progressing {
     left: u64,
     /// Workers at it.
     active: u64,
+    /// Segments that the server has not yet been sent.
+    unsent: usize,
 }
 
 /// What the workers share.
@@ -90,12 +93,16 @@ impl Loading<'_> {
             .zip(lists)
             .map(|(table, list)| Progressing {
                 left: table.data.size_bytes,
+                unsent: list.segments.len(),
                 table,
                 list,
                 next: 0,
                 active: 0,
             })
             .collect();
+        for open in tables.iter().filter(|open| open.unsent > 0) {
+            self.progress.table(&open.table.name, open.table.data.size_bytes);
+        }
         let workers = self.workers.min(tables.iter().map(|t| t.list.segments.len()).sum());
         let shop = Arc::new(Shop {
             store: self.backup.store.clone(),
@@ -157,6 +164,7 @@ async fn work(mut wire: Wire, shop: &Shop) -> Result<()> {
             fed.map_err(|error| error.context(format!("loading {}", copy.shown)))?;
             copy.rows += segment.rows;
             at = end;
+            shop.sent(batch.table, segment);
         }
         failpoint::pass("restore.during-load")?;
     }
@@ -242,12 +250,26 @@ impl Shop {
         Some(Batch { table, segments, bytes })
     }
 
+    /// Tells that a segment was sent.
+    fn sent(&self, table: usize, segment: &Segment) {
+        let (name, done) = {
+            let mut tables = self.lock();
+            let open = &mut tables[table];
+            open.unsent = open.unsent.saturating_sub(1);
+            (open.table.name.clone(), open.unsent == 0)
+        };
+        self.progress.table_moved(&name, segment.rows, segment.piece.raw_bytes);
+        if done {
+            self.progress.table_done(&name);
+        }
+    }
+
     fn copy_statement(&self, table: usize) -> (String, String) {
         let tables = self.lock();
         let table = &tables[table].table;
         let columns: Vec<String> = table.columns.iter().map(|column| ident(&column.name)).collect();
         let list =
             if columns.is_empty() { String::new() } else { format!("({})", columns.join(", ")) };
-        (table.shown.clone(), format!("COPY {} {list} FROM STDIN", table.target))
+        (format!("table {}", table.name), format!("COPY {} {list} FROM STDIN", table.target))
     }
 }

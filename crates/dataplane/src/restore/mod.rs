@@ -3,17 +3,20 @@
 //! A restore is all or nothing. It is first *planned*: everything that could stand in its way is
 //! looked for, and nothing is written. Then it is *staged*: loaded into databases or schemas with
 //! hidden names, where nobody sees it. Then it is *published*: one transaction gives the staged
-//! objects their names. Until that transaction commits, the target is as it was.
+//! objects their names. Until that transaction commits, the target is as it was. A *fence* is asked
+//! right before that ([`fence`]).
 //!
 //! Crash cases. A restore that fails or is cancelled removes its staging remains. One that is
 //! killed leaves them behind, under names that begin with `strongroom_staging_`; the next restore
 //! into the same server finds and removes them ([`staging`]).
 
+mod afterwards;
 mod cluster;
 mod columns;
 mod compare;
 mod database;
 mod event_triggers;
+mod fence;
 mod large_objects;
 mod load;
 mod plan;
@@ -26,6 +29,7 @@ mod staging;
 mod table;
 
 use serde::Serialize;
+use strongroom_format::contents::TableData;
 use tokio_util::sync::CancellationToken;
 
 use crate::collection::Backup;
@@ -34,6 +38,8 @@ use crate::postgres::server::Server;
 use crate::progress::Progress;
 use crate::{Error, Kind, Result};
 
+pub use afterwards::afterwards;
+pub use fence::{Fence, Outcome, Publication, outcome, settle};
 pub use plan::{Comparison, Conflict, Creation, Missing, Plan, Use};
 
 /// What to put back.
@@ -84,8 +90,12 @@ pub struct RestoreOptions {
     pub to: Server,
     /// What may be left out.
     pub skip_missing: SkipMissing,
+    /// Definitions alone: no rows, no large objects, sequences where they begin.
+    pub schema_only: bool,
     /// Connections that load rows and build indexes.
     pub workers: usize,
+    /// What is asked right before the publication.
+    pub fence: Fence,
 }
 
 /// What a finished restore did.
@@ -105,8 +115,28 @@ pub struct Restored {
     pub notes: Vec<String>,
 }
 
+impl Restored {
+    /// What a restore of this plan will have done, but for what it reads.
+    fn planned(plan: &Plan, created: Vec<String>, mut notes: Vec<String>) -> Self {
+        if plan.rows > 0 {
+            notes.push(
+                "statistics are not restored: run ANALYZE in each restored database, or leave it to \
+                 autovacuum"
+                    .to_owned(),
+            );
+        }
+        let Plan { tables, rows, size_bytes, .. } = *plan;
+        Restored { created, tables, rows, size_bytes, bytes_read: 0, notes }
+    }
+}
+
 /// Looks for everything that could stand in the way. Writes nothing.
 pub async fn plan(backup: &Backup, options: &RestoreOptions, progress: &Progress) -> Result<Plan> {
+    let hollow = options.schema_only.then(|| without_rows(backup));
+    plan_all(hollow.as_ref().unwrap_or(backup), options, progress).await
+}
+
+async fn plan_all(backup: &Backup, options: &RestoreOptions, progress: &Progress) -> Result<Plan> {
     check(options)?;
     progress.step("planning");
     match &options.target {
@@ -130,6 +160,12 @@ pub async fn run(
     }
 }
 
+/// Removes what killed restores left behind on the server; every restore begins with it. Those that
+/// are alive, and their staging, are left alone: their number is returned.
+pub async fn sweep(server: &Server, progress: &Progress) -> Result<usize> {
+    Ok(staging::sweep(server, progress).await?.len())
+}
+
 async fn run_to_the_end(
     backup: &Backup,
     options: &RestoreOptions,
@@ -138,15 +174,10 @@ async fn run_to_the_end(
 ) -> Result<Restored> {
     let before = backup.store.bytes_read();
     let others = staging::sweep(&options.to, progress).await?;
-    let mut restored = run_planned(backup, options, progress, cancel).await?;
+    let hollow = options.schema_only.then(|| without_rows(backup));
+    let held = hollow.as_ref().unwrap_or(backup);
+    let mut restored = run_planned(held, options, progress, cancel).await?;
     staging::sweep_again(&options.to, &others, progress).await;
-    if restored.rows > 0 {
-        restored.notes.push(
-            "statistics are not restored: run ANALYZE in each restored database, or leave it to \
-             autovacuum"
-                .to_owned(),
-        );
-    }
     restored.bytes_read = backup.store.bytes_read() - before;
     Ok(restored)
 }
@@ -157,7 +188,7 @@ async fn run_planned(
     progress: &Progress,
     cancel: &CancellationToken,
 ) -> Result<Restored> {
-    let plan = plan(backup, options, progress).await?;
+    let plan = plan_all(backup, options, progress).await?;
     plan.refuse()?;
     match &options.target {
         RestoreTarget::Cluster => cluster::run(backup, options, plan, progress, cancel).await,
@@ -166,6 +197,22 @@ async fn run_planned(
         }
         RestoreTarget::Tables { .. } => table::run(backup, options, plan, progress, cancel).await,
     }
+}
+
+/// The same backup, as if nothing had held rows.
+fn without_rows(backup: &Backup) -> Backup {
+    let mut contents = backup.contents.clone();
+    for database in &mut contents.databases {
+        for table in &mut database.tables {
+            table.data = TableData::default();
+        }
+        database.sequences.clear();
+        database.large_objects.clear();
+        database.large_object_data = None;
+        database.filled_views.clear();
+    }
+    let (store, manifest, key) = (&backup.store, &backup.manifest, &backup.key);
+    Backup { store: store.clone(), manifest: manifest.clone(), contents, key: key.clone() }
 }
 
 /// The roles that the definitions need: owners, and those who are granted something.

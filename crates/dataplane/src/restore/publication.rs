@@ -34,9 +34,9 @@ struct Staged {
     table: Option<String>,
 }
 
-/// Publishes what lies in the `hidden` schemas (by the schema it comes from). Returns the names of
-/// the relations that were asked for.
-pub(super) async fn publish(
+/// Moves what lies in the `hidden` schemas (by the schema it comes from) into place, in a transaction
+/// that is left open: its commit publishes. Returns the names of the relations that were asked for.
+pub(super) async fn move_into_place(
     client: &Client,
     request: &Request<'_>,
     hidden: &HashMap<String, String>,
@@ -101,7 +101,6 @@ pub(super) async fn publish(
     for hidden_schema in hidden.values() {
         script.push_str(&format!("DROP SCHEMA {};\n", ident(hidden_schema)));
     }
-    script.push_str("COMMIT;\n");
     client
         .batch_execute(&script)
         .await

@@ -98,7 +98,7 @@ fn application(run: &str) -> String {
 /// not more, since a live one would be waited for in vain; [`sweep_again`] looks once more when there
 /// is nothing to wait for.
 pub(super) async fn sweep(server: &Server, progress: &Progress) -> Result<Vec<String>> {
-    let client = Client::connect(server, &server.database, "strongroom restore").await?;
+    let client = connect(server).await?;
     let mut runs = runs_among(
         client
             .query(
@@ -238,8 +238,13 @@ async fn remove(server: &Server, run: &str) -> Result<()> {
 
 /// A session for cleaning up.
 async fn connect(server: &Server) -> Result<Client> {
-    let mut client = Client::connect(server, &server.database, "strongroom restore").await;
-    for other in ["postgres", "template1"] {
+    connect_to(server, &server.database).await
+}
+
+/// As [`connect`], to this database rather than to another.
+pub(super) async fn connect_to(server: &Server, database: &str) -> Result<Client> {
+    let mut client = Client::connect(server, database, "strongroom restore").await;
+    for other in [&server.database, "postgres", "template1"] {
         // A cluster restore may have replaced the database that the URL names by none.
         if client.as_ref().is_err_and(|error| error.kind() == Kind::NotFound) {
             client = Client::connect(server, other, "strongroom restore").await;

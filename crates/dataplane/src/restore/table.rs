@@ -16,8 +16,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use strongroom_format::contents::{Database, Table};
 
 use super::compare;
-use super::database::{self, StageJob, check_name, stop_if};
+use super::database::{self, StageJob, check_name, named, stop_if};
 use super::event_triggers;
+use super::fence;
 use super::load::LoadTable;
 use super::publication;
 use super::resolve::Resolver;
@@ -196,11 +197,16 @@ pub(super) async fn run(
     failpoint::pass("restore.before-staging")?;
     let staging = Staging::begin(&options.to).await?;
     let job = StageJob { backup, options, staging: &staging, progress, cancel };
-    let restored = tokio::select! {
-        restored = prepared.restore(&job) => restored,
-        () = cancel.cancelled() => Err(Error::new(Kind::Cancelled, "the restore was stopped")),
+    let restored = async {
+        let staged = tokio::select! {
+            staged = prepared.stage(&job) => staged?,
+            () = cancel.cancelled() => {
+                return Err(Error::new(Kind::Cancelled, "the restore was stopped"));
+            }
+        };
+        staged.publish(&job).await
     };
-    match restored {
+    match restored.await {
         Ok(restored) => {
             failpoint::pass("restore.after-publish")?;
             Ok(restored)
@@ -213,8 +219,18 @@ pub(super) async fn run(
 }
 
 impl Prepared<'_> {
-    async fn restore(self, job: &StageJob<'_>) -> Result<Restored> {
-        let Prepared { request, archive, selection, chosen, moved, lost_sequences, .. } = self;
+    /// Loads everything out of sight, and prepares the transaction that publishes it.
+    async fn stage(self, job: &StageJob<'_>) -> Result<Staged> {
+        let Prepared {
+            request,
+            archive,
+            selection,
+            chosen,
+            moved,
+            lost_sequences,
+            database_exists,
+            plan,
+        } = self;
         let keeper = job.staging.keeper();
         let entries = &archive.entries;
         let mut chosen: Vec<Entry> = entries
@@ -222,14 +238,14 @@ impl Prepared<'_> {
             .filter(|entry| chosen.contains(&entry.id))
             .map(|entry| without_defaults(entry, &lost_sequences))
             .collect();
-        let mut notes = self.plan.notes;
+        let mut notes = plan.notes.clone();
         let relations = moved.iter().filter(|(namespace, _)| *namespace == Namespace::Relation);
         let relations: HashSet<&Name> = relations.map(|(_, name)| name).collect();
         for entry in &mut chosen {
             notes.extend(disinherit(entry, &relations));
         }
         let mut rendering = database::rendering(keeper, job.options, &chosen).await?;
-        let hidden_database = (!self.database_exists).then(|| job.staging.name());
+        let hidden_database = (!database_exists).then(|| job.staging.name());
         if let Some(name) = &hidden_database {
             database::create_like(keeper, entries, request.database, name, &rendering).await?;
         }
@@ -268,7 +284,7 @@ impl Prepared<'_> {
             let own = (table.schema.clone(), table.name.clone());
             let (schema, name) = through.get(&own).unwrap_or(&own);
             LoadTable {
-                shown: format!("table {}.{}.{}", request.database.name, table.schema, table.name),
+                name: named(request.database, table),
                 target: qualified(&hidden[schema], name),
                 columns: table.columns.clone(),
                 data: table.data,
@@ -285,26 +301,42 @@ impl Prepared<'_> {
         failpoint::pass("restore.after-indexes")?;
         stop_if(job.cancel)?;
         failpoint::pass("restore.before-publish")?;
-        let created = publication::publish(&client, &request, &hidden).await?;
-        drop(client);
-        if let Some(name) = &hidden_database {
-            let sql =
-                format!("ALTER DATABASE {} RENAME TO {}", ident(name), ident(&request.into_db));
-            keeper.batch_execute(&sql).await.map_err(|error| {
-                Error::from(error).context(format!("naming database \"{}\"", request.into_db))
-            })?;
-        }
-        Ok(Restored {
-            created: created
-                .into_iter()
-                .map(|name| format!("{}.{name}", request.into_db))
-                .collect(),
-            tables: tables.len() as u64,
-            rows: tables.iter().map(|table| table.data.rows).sum(),
-            size_bytes: tables.iter().map(|table| table.data.size_bytes).sum(),
-            bytes_read: 0,
-            notes,
+        let created = publication::move_into_place(&client, &request, &hidden).await?;
+        let created =
+            created.into_iter().map(|name| format!("{}.{name}", request.into_db)).collect();
+        let restored = Restored::planned(&plan, created, notes);
+        Ok(match hidden_database {
+            None => Staged::InPlace { client, restored },
+            Some(name) => {
+                // Seen by nobody yet: the database's name is what publishes.
+                client.batch_execute("COMMIT").await?;
+                Staged::InDatabase { renames: vec![(name, request.into_db)], restored }
+            }
         })
+    }
+}
+
+/// Tables that only a commit keeps from being seen.
+enum Staged {
+    /// This session's transaction has moved them into place.
+    InPlace { client: Client, restored: Restored },
+    /// They are in a hidden database, which is to get its name.
+    InDatabase { renames: Vec<(String, String)>, restored: Restored },
+}
+
+impl Staged {
+    async fn publish(self, job: &StageJob<'_>) -> Result<Restored> {
+        match self {
+            Staged::InPlace { client, restored } => {
+                let (keeper, fence) = (job.staging.keeper(), &job.options.fence);
+                fence::commit(&client, keeper, fence, &restored, job.cancel).await?;
+                Ok(restored)
+            }
+            Staged::InDatabase { renames, restored } => {
+                database::publish(job, &renames, &restored).await?;
+                Ok(restored)
+            }
+        }
     }
 }
 

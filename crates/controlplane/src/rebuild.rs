@@ -1,0 +1,267 @@
+//! Making the catalog agree with the storage, which is the truth.
+//!
+//! After a catalog was lost, put back from an old copy, or moved to another database: every manifest
+//! says which cluster it is of, on which plan that was, which job took it and until when it is kept. So
+//! from a storage location alone come back the clusters by their ids and names, and their backups by
+//! the same ids, with which links and Terraform states go on working. What can not come back is what no
+//! backup holds: how to connect to the clusters, users, keys, the audit log. A cluster that comes back is
+//! locked until somebody says how to connect to it.
+//!
+//! It may run beside everything else. Rows are read first, then the storage: so what is recorded or
+//! pruned meanwhile is either seen in both or left alone, and found by the next rebuild.
+
+use std::collections::BTreeMap;
+
+use jiff::ToSpan;
+use jiff::tz::TimeZone;
+use serde::Serialize;
+use serde_json::json;
+use strongroom_catalog::backups::{Backup, BackupFilter, NewBackup};
+use strongroom_catalog::clusters::{ClusterState, Engine, NewCluster, Plan, Provider};
+use strongroom_catalog::storage_locations::{NewLocation, StorageLocation};
+use strongroom_catalog::{BackupId, CatalogError, ClusterId, LocationId, Page, Secret};
+use strongroom_dataplane::collection::{self, Entry};
+use strongroom_dataplane::store::Store;
+use strongroom_format::manifest::Manifest;
+
+use crate::app::collection::as_recorded;
+use crate::app::done;
+use crate::{App, Caller, Permission, Result};
+
+/// How long a backup is kept that does not say so itself.
+const DEFAULT_RETENTION_DAYS: i64 = 30;
+/// Rows read at once.
+const PAGE: u32 = 1000;
+
+/// What a rebuild did in a storage location.
+#[derive(Clone, Debug, Serialize)]
+pub struct Rebuilt {
+    /// The location's name.
+    pub location: String,
+    /// The location's URL without secrets.
+    pub url: String,
+    /// What was found of each cluster, in the order of their ids.
+    pub clusters: Vec<RebuiltCluster>,
+}
+
+/// What a rebuild did with a cluster.
+#[derive(Clone, Debug, Serialize)]
+pub struct RebuiltCluster {
+    /// Its id.
+    pub id: ClusterId,
+    /// Its name.
+    pub name: String,
+    /// Whether the catalog did not know it.
+    pub came_back: bool,
+    /// Complete backups in the storage.
+    pub backups: usize,
+    /// Backups that the catalog did not know, or knew otherwise.
+    pub recorded: usize,
+    /// Backups that the catalog knew, and that are not in the storage.
+    pub forgotten: usize,
+    /// What could not be read, and was left as it was.
+    pub problems: Vec<String>,
+}
+
+impl App {
+    /// The storage location with this URL, made if there is none.
+    pub async fn adopt_location(
+        &self,
+        caller: &Caller,
+        name: &str,
+        region: &str,
+        url: Secret,
+        encryption: Option<Secret>,
+    ) -> Result<StorageLocation> {
+        caller.require(Permission::ManageOrganization)?;
+        let shown = Store::open(url.expose(), false)?.shown().to_owned();
+        let known = self.catalog().locations(None, &Page::first(PAGE)).await?.items;
+        if let Some(known) = known.into_iter().find(|location| location.url_shown == shown) {
+            return Ok(known);
+        }
+        let new = NewLocation {
+            name: name.to_owned(),
+            region: region.to_owned(),
+            url,
+            url_shown: shown,
+            encryption,
+        };
+        let mut write = self.catalog().begin().await?;
+        let location = write.create_location(&new).await?;
+        let details = json!({ "name": name, "region": region, "url": location.url_shown });
+        let event =
+            done(caller, "STORAGE_LOCATION_CREATED", "storage location", location.id, details);
+        write.record(&event).await?;
+        write.commit().await?;
+        Ok(location)
+    }
+
+    /// Makes the catalog agree with every storage location.
+    pub async fn rebuild(&self, caller: &Caller) -> Result<Vec<Rebuilt>> {
+        caller.require(Permission::ManageOrganization)?;
+        let mut rebuilt = Vec::new();
+        for location in self.catalog().locations(None, &Page::first(PAGE)).await?.items {
+            let clusters = self.rebuild_location(caller, &location).await?;
+            rebuilt.push(Rebuilt { location: location.name, url: location.url_shown, clusters });
+        }
+        Ok(rebuilt)
+    }
+
+    async fn rebuild_location(
+        &self,
+        caller: &Caller,
+        location: &StorageLocation,
+    ) -> Result<Vec<RebuiltCluster>> {
+        let secrets = self.catalog().location_secrets(location.id).await?;
+        let mut clusters = Vec::new();
+        let store = match Store::open(secrets.url.expose(), false) {
+            Ok(store) => store,
+            // Nothing was ever written there.
+            Err(error) if error.kind() == strongroom_dataplane::Kind::NotFound => {
+                return Ok(clusters);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        for name in store.inner_collections().await? {
+            let Ok(id) = name.parse::<ClusterId>() else { continue };
+            clusters.push(self.rebuild_cluster(caller, location, id).await?);
+        }
+        Ok(clusters)
+    }
+
+    async fn rebuild_cluster(
+        &self,
+        caller: &Caller,
+        location: &StorageLocation,
+        id: ClusterId,
+    ) -> Result<RebuiltCluster> {
+        let known = self.known_backups(id, location.id).await?;
+        let store = self.collection(location.id, id, false).await?.store;
+        let mut manifests: BTreeMap<BackupId, Manifest> = BTreeMap::new();
+        let mut problems = Vec::new();
+        let mut unreadable = Vec::new();
+        for entry in collection::list(&store).await? {
+            match entry {
+                Entry::Complete(manifest) => {
+                    manifests.insert(BackupId::of(id, &manifest.id.to_string()), *manifest);
+                }
+                Entry::Damaged(folder, error) => {
+                    unreadable.push(BackupId::of(id, &folder.id.to_string()));
+                    problems.push(format!("backup {}: {error}", folder.id));
+                }
+                Entry::Incomplete(_) | Entry::Pruned(_) => {}
+            }
+        }
+        let (name, came_back) = match self.catalog().cluster(id).await {
+            Ok(cluster) => (cluster.name, false),
+            Err(CatalogError::NotFound { .. }) => {
+                (self.bring_back(caller, location, id, manifests.values().next_back()).await?, true)
+            }
+            Err(error) => return Err(error.into()),
+        };
+
+        let mut write = self.catalog().begin().await?;
+        let (mut recorded, mut forgotten) = (0, 0);
+        let wanted: BTreeMap<BackupId, NewBackup> = manifests
+            .iter()
+            .map(|(backup, manifest)| {
+                let day = manifest.data_from.to_zoned(TimeZone::UTC);
+                let kept = day.saturating_add(DEFAULT_RETENTION_DAYS.days()).timestamp();
+                (*backup, as_recorded(manifest, id, location.id, Some(kept)))
+            })
+            .collect();
+        for old in &known {
+            let same = wanted.get(&old.id).is_some_and(|new| *new == old.backup);
+            if same || unreadable.contains(&old.id) {
+                continue;
+            }
+            match write.retire_backup(old.id).await {
+                Ok(_) => {}
+                // It is needed now; whoever needs it will say what is wrong with it.
+                Err(error @ CatalogError::Conflict { .. }) => {
+                    problems.push(error.to_string());
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            }
+            write.forget_backup(old.id).await?;
+            forgotten += usize::from(!wanted.contains_key(&old.id));
+        }
+        for (backup, new) in &wanted {
+            if known.iter().any(|old| old.id == *backup && old.backup == *new) {
+                continue;
+            }
+            write.record_backup(new, None).await?;
+            recorded += 1;
+        }
+        if recorded + forgotten > 0 {
+            let details = json!({ "recorded": recorded, "forgotten": forgotten });
+            let event = done(caller, "CATALOG_REBUILT", "cluster", id, details);
+            write.record(&event).await?;
+        }
+        write.commit().await?;
+        let backups = wanted.len();
+        Ok(RebuiltCluster { id, name, came_back, backups, recorded, forgotten, problems })
+    }
+
+    /// All that the catalog knows of a cluster's backups in a location.
+    async fn known_backups(&self, cluster: ClusterId, location: LocationId) -> Result<Vec<Backup>> {
+        let filter = BackupFilter {
+            cluster: Some(cluster),
+            location: Some(location),
+            retired: true,
+            ..BackupFilter::default()
+        };
+        let mut known = Vec::new();
+        let mut page = Page::first(PAGE);
+        loop {
+            let listed = self.catalog().backups(&filter, &page).await?;
+            known.extend(listed.items);
+            let Some(next) = listed.next else {
+                return Ok(known);
+            };
+            page = Page::at(next, PAGE);
+        }
+    }
+
+    /// Makes a cluster that the catalog does not know, as its newest backup describes it. Its name.
+    async fn bring_back(
+        &self,
+        caller: &Caller,
+        location: &StorageLocation,
+        id: ClusterId,
+        newest: Option<&Manifest>,
+    ) -> Result<String> {
+        let managed = newest.and_then(|manifest| manifest.managed.as_ref());
+        let short = id.to_string()[..8].to_owned();
+        let mut name = managed
+            .map_or_else(|| format!("cluster-{short}"), |managed| managed.cluster_name.clone());
+        if self.catalog().cluster_by_name(&name).await?.is_some() {
+            name = format!("{name}-{short}");
+        }
+        let plan = managed.and_then(|managed| managed.plan.parse().ok()).unwrap_or(Plan::Dedicated);
+        let new = NewCluster {
+            name: name.clone(),
+            engine: Engine::Postgres,
+            plan,
+            provider: Provider::SelfHosted,
+            regions: vec![location.region.clone()],
+            primary_region: location.region.clone(),
+            state: ClusterState::Locked,
+            connection: None,
+            folder: None,
+            location: Some(location.id),
+            labels: BTreeMap::new(),
+            delete_protection: false,
+            creator: None,
+        };
+        let mut write = self.catalog().begin().await?;
+        write.create_cluster_as(id, &new).await?;
+        let frequency = if plan == Plan::Basic { 1440 } else { 60 };
+        write.create_backup_settings(id, true, frequency, DEFAULT_RETENTION_DAYS, false).await?;
+        let details = json!({ "name": name, "plan": plan.name() });
+        write.record(&done(caller, "CLUSTER_BROUGHT_BACK", "cluster", id, details)).await?;
+        write.commit().await?;
+        Ok(name)
+    }
+}

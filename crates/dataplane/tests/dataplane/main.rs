@@ -1,0 +1,11 @@
+//! What the service asks of the engine, against real servers. What the command line shows is tested
+//! there.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
+
+mod support;
+
+mod drills;
+mod progress;
+mod publication;
+mod regions;
