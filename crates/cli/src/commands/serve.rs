@@ -139,13 +139,10 @@ impl ServeArgs {
         let mut jobs = tokio::task::JoinSet::new();
         for number in 0..app.config().workers {
             let (worker, end) = (Worker::new(app.clone(), number), end.clone());
-            // A thread of its own for each: so a job never stands in the way of a request, and need not
-            // move between threads.
-            let runtime = tokio::runtime::Handle::current();
-            jobs.spawn_blocking(move || runtime.block_on(worker.run(end)));
+            jobs.spawn(async move { worker.run(end).await });
         }
-        let (scheduler, stop) = (Scheduler::new(app.clone()), end.clone());
-        jobs.spawn(async move { scheduler.run(stop).await });
+        let (scheduler, ending) = (Scheduler::new(app.clone()), end.clone());
+        jobs.spawn(async move { scheduler.run(ending).await });
         info!(address = %address, "listening on http://{address}");
 
         let router = strongroom_api::router(app);
