@@ -38,14 +38,14 @@ const LONGEST_ID: usize = 64;
 /// The operations under `/api/v1`, with their description.
 pub(crate) fn operations() -> OpenApiRouter<App> {
     OpenApiRouter::new()
+        .merge(routes::contents::routes())
+        .merge(routes::storage_locations::routes())
         .merge(routes::session::routes())
         .merge(routes::organization::routes())
         .merge(routes::users::routes())
         .merge(routes::roles::routes())
         .merge(routes::accounts::routes())
         .merge(routes::audit::routes())
-        .merge(routes::contents::routes())
-        .merge(routes::storage_locations::routes())
 }
 
 /// The service's HTTP face.

@@ -19,6 +19,7 @@ pub mod jobs;
 mod limits;
 pub mod rebuild;
 pub mod scheduler;
+pub mod simulate;
 pub mod statement;
 
 pub use app::{

@@ -47,7 +47,8 @@ impl TestService {
     /// Ends it, and starts another one on what it has left.
     pub(crate) async fn restart(self) -> Self {
         self.app.catalog().close().await;
-        Self::start_in(self._folder, self.clock, |config| config.requests_per_second = None).await
+        let quick = |config: &mut Config| config.requests_per_second = None;
+        Self::start_in(self._folder, self.clock, quick).await
     }
 
     async fn start_in(

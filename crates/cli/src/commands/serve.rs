@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use strongroom_catalog::{Address, Catalog, KeySource, Secret, SystemClock};
-use strongroom_controlplane::{App, Config, jobs::Worker};
+use strongroom_controlplane::{App, Config, Scheduler, jobs::Worker};
 use strongroom_dataplane::{CancellationToken, Error, Kind, Result};
 use tokio::net::TcpListener;
 use tracing::{info, warn};
@@ -163,6 +163,8 @@ impl ServeArgs {
             let runtime = tokio::runtime::Handle::current();
             jobs.spawn_blocking(move || runtime.block_on(worker.run(end)));
         }
+        let (scheduler, ending) = (Scheduler::new(app.clone()), end.clone());
+        jobs.spawn(async move { scheduler.run(ending).await });
         info!(address = %address, "listening on http://{address}");
 
         let router = strongroom_api::router(app);
