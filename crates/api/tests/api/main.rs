@@ -2,6 +2,7 @@
 
 mod accounts;
 mod audit;
+mod docs;
 mod every_operation;
 mod hardening;
 mod openapi;
