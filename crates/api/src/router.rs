@@ -25,6 +25,9 @@ pub(crate) fn operations() -> OpenApiRouter<App> {
         .merge(routes::organization::routes())
         .merge(routes::contents::routes())
         .merge(routes::storage_locations::routes())
+        .merge(routes::clusters::routes())
+        .merge(routes::backup_settings::routes())
+        .merge(routes::databases::routes())
 }
 
 /// The service's HTTP face.

@@ -11,6 +11,7 @@
 //! that a test can live through 45 days, and all parts agree about them.
 
 pub mod app;
+pub mod cadence;
 pub mod caller;
 pub mod error;
 pub mod jobs;
@@ -27,8 +28,8 @@ pub mod model {
     pub use strongroom_catalog::audit::{
         Actor, ActorKind, AuditEvent, EventFilter, NewEvent, Outcome,
     };
-    pub use strongroom_catalog::backup_settings::BackupSettings;
-    pub use strongroom_catalog::backups::{Backup, BackupFilter, Day};
+    pub use strongroom_catalog::backup_settings::{BackupSettings, SettingsChange};
+    pub use strongroom_catalog::backups::{Backup, BackupFilter, Day, NewBackup};
     pub use strongroom_catalog::clusters::{
         Cluster, ClusterFilter, ClusterSort, ClusterState, Engine, Plan, Provider,
     };
@@ -51,5 +52,5 @@ pub mod model {
     pub use strongroom_dataplane::diff;
     pub use strongroom_dataplane::names::TableName;
     pub use strongroom_dataplane::rows::{TableRows, Value};
-    pub use strongroom_format::manifest::Omission;
+    pub use strongroom_format::manifest::{BackupType, Omission};
 }

@@ -1,6 +1,9 @@
 //! The handlers: a file per noun, each with a function that lists its routes.
 
+pub mod backup_settings;
+pub mod clusters;
 pub mod contents;
+pub mod databases;
 pub mod organization;
 pub mod storage_locations;
 

@@ -3,7 +3,10 @@
 //! Field names are those of the original's API where it has them; what is ours beside it stands in
 //! an object named `strongroom`, so that it can not clash with what the original adds later.
 
+pub mod backup_settings;
+pub mod clusters;
 pub mod contents;
+pub mod databases;
 pub mod organization;
 pub mod storage_locations;
 

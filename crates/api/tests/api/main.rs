@@ -1,5 +1,8 @@
 //! The API over a real socket, with a real catalog, and real clusters where they matter.
 
+mod backup_settings;
+mod clusters;
+mod databases;
 mod openapi;
 mod organization;
 mod storage_locations;

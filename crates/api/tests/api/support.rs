@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use strongroom_controlplane::model::{
-    Address, Catalog, FakeClock, Grantee, KeySource, Resource, Role,
+    Address, Backup, BackupType, Catalog, ClusterId, FakeClock, Grantee, KeySource, NewBackup,
+    Resource, Role,
 };
 use strongroom_controlplane::{App, Config};
 
@@ -72,6 +73,35 @@ impl TestService {
         secret.expose().to_owned()
     }
 
+    /// Records a backup of a cluster, as if one had been taken now.
+    pub(crate) async fn backup_of(&self, cluster: ClusterId) -> Backup {
+        let catalog = self.app.catalog();
+        let location = catalog.cluster(cluster).await.unwrap().location.unwrap();
+        let now = self.app.now();
+        let engine_id = now.strftime("%Y/%m/%d-%H%M%S.00").to_string().parse().unwrap();
+        let new = NewBackup {
+            cluster,
+            location,
+            engine_id,
+            kind: BackupType::Full,
+            parent: None,
+            full: engine_id,
+            data_from: now,
+            finished_at: now,
+            expires_at: None,
+            size_bytes: 1,
+            stored_bytes: 1,
+            rows: 1,
+            databases: Vec::new(),
+            key_id: None,
+            job: None,
+        };
+        let mut write = catalog.begin().await.unwrap();
+        let recorded = write.record_backup(&new, None).await.unwrap();
+        write.commit().await.unwrap();
+        recorded
+    }
+
     /// Asks the API, as the bearer of `key`.
     pub(crate) async fn ask(&self, key: &str, method: Method, path: &str, body: Value) -> Answer {
         let url = format!("http://{}/api/v1{path}", self.address);
@@ -87,6 +117,14 @@ impl TestService {
         let text = response.text().await.unwrap();
         let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
         Answer { status, body }
+    }
+
+    /// Asks for something, with these parameters.
+    pub(crate) async fn get_with(&self, key: &str, path: &str, query: &[(&str, &str)]) -> Answer {
+        let base = format!("http://{}/api/v1{path}", self.address);
+        let url = reqwest::Url::parse_with_params(&base, query).unwrap();
+        let response = self.client.get(url).bearer_auth(key).send().await.unwrap();
+        Answer { status: response.status(), body: response.json().await.unwrap() }
     }
 
     /// Asks for something.

@@ -3,8 +3,12 @@
 //! A method that changes something begins one catalog transaction, writes change and audit event, and
 //! commits. Between begin and commit it asks nobody else: servers and stores are asked before.
 
+pub mod attach;
+pub mod backup_settings;
+pub mod clusters;
 pub(crate) mod collection;
 pub mod contents;
+pub mod databases;
 mod identity;
 mod organization;
 pub mod storage_locations;
