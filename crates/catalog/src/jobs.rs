@@ -540,6 +540,15 @@ impl Write<'_> {
         beat.ok_or_else(|| lost(lease))
     }
 
+    /// Replaces what the worker must know by what a successor must know, too: unlike progress, which
+    /// every heartbeat replaces, it stays until the job has ended. Tells whether to stop.
+    pub async fn remember(&mut self, lease: &Lease, payload: &Value) -> Result<Heartbeat> {
+        let beat = self.hold(lease).await?;
+        let sql = "UPDATE jobs SET payload = $2 WHERE id = $1";
+        self.tx.run("noting what a job's worker must know", sql, args![lease.job, payload]).await?;
+        Ok(beat)
+    }
+
     /// Notes that a running job builds on a backup, which then stays until the job has ended.
     pub async fn build_on(&mut self, lease: &Lease, backup: BackupId) -> Result<Backup> {
         let backup = self.need_backup(backup).await?;

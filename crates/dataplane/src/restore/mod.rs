@@ -10,6 +10,7 @@
 //! killed leaves them behind, under names that begin with `strongroom_staging_`; the next restore
 //! into the same server finds and removes them ([`staging`]).
 
+mod afterwards;
 mod cluster;
 mod columns;
 mod compare;
@@ -37,6 +38,7 @@ use crate::postgres::server::Server;
 use crate::progress::Progress;
 use crate::{Error, Kind, Result};
 
+pub use afterwards::afterwards;
 pub use fence::{Fence, Outcome, Publication, outcome, settle};
 pub use plan::{Comparison, Conflict, Creation, Missing, Plan, Use};
 
