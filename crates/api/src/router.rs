@@ -1,6 +1,5 @@
 //! What there is: the whole table of routes, and what every request passes through.
 
-use std::convert::Infallible;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
@@ -38,16 +37,13 @@ pub fn router(app: App) -> Router {
         .layer(SetRequestIdLayer::new(id.clone(), MakeRequestUuid))
         .layer(PropagateRequestIdLayer::new(id))
         .layer(TraceLayer::new_for_http())
+        .layer(CompressionLayer::new())
         .layer(from_fn(guard))
         .layer(DefaultBodyLimit::max(LARGEST_BODY));
     operations
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/api/v1/openapi.json", get(|| async { axum::Json(openapi::document()) }))
-        .fallback_service(
-            ServiceBuilder::new()
-                .layer(CompressionLayer::new())
-                .service_fn(|request| async { Ok::<_, Infallible>(elsewhere(&request)) }),
-        )
+        .fallback(elsewhere)
         .method_not_allowed_fallback(|| async {
             ApiError(Error::invalid("this address does not take this method"))
         })
@@ -56,9 +52,9 @@ pub fn router(app: App) -> Router {
 }
 
 /// What is not the API's: the console, where it is built in.
-fn elsewhere(request: &Request) -> Response {
+async fn elsewhere(request: Request) -> Response {
     #[cfg(feature = "console")]
-    if let Some(answer) = crate::console::answer(request) {
+    if let Some(answer) = crate::console::answer(&request) {
         return answer;
     }
     ApiError(Error::not_found("page", request.uri().path().to_owned())).into_response()

@@ -11,14 +11,19 @@
 //! that a test can live through 45 days, and all parts agree about them.
 
 pub mod app;
+pub mod cadence;
 pub mod caller;
 pub mod error;
+pub mod failpoint;
 pub mod jobs;
 pub mod rebuild;
+pub mod scheduler;
+pub mod statement;
 
 pub use app::{App, Config, Identity, Origin};
 pub use caller::{Action, Caller, Permission};
 pub use error::{Error, Kind, Result};
+pub use scheduler::Scheduler;
 
 /// Types of the catalog and the engine that this crate's functions take and give.
 pub mod model {
