@@ -1,6 +1,12 @@
 //! The API over a real socket, with a real catalog, and real clusters where they matter.
 
+mod accounts;
+mod audit;
+mod every_operation;
+mod hardening;
 mod openapi;
 mod organization;
+mod sessions;
 mod storage_locations;
 mod support;
+mod users;

@@ -14,10 +14,8 @@
 //!
 //! A failure that may pass is tried again, later and later; others are not, since somebody has to act.
 
-use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
-use futures::FutureExt;
 use jiff::SignedDuration;
 use serde_json::json;
 use strongroom_catalog::CatalogError;
@@ -94,8 +92,7 @@ impl Worker {
         if running.job.cancel_requested_at.is_some() {
             running.wish_to_stop();
         }
-        let work = AssertUnwindSafe(run(&running)).catch_unwind();
-        let mut work = std::pin::pin!(work);
+        let mut work = std::pin::pin!(on_a_thread_of_its_own(running.clone()));
         let beating = tokio::spawn(beat(running.clone()));
         let abort = beating.abort_handle();
         let mut beating = std::pin::pin!(beating);
@@ -109,14 +106,11 @@ impl Worker {
                 None
             }
             () = async { end.cancelled().await; tokio::time::sleep(FAREWELL).await } => {
-                Some(Ok(Err(Error::new(Kind::Conflict, "the job did not stop in time"))))
+                Some(Err(Error::new(Kind::Conflict, "the job did not stop in time")))
             }
         };
         abort.abort();
         let Some(ran) = ran else { return };
-        let ran = ran.unwrap_or_else(|_| {
-            Err(Error::new(Kind::Internal, "the service has failed; its log says how"))
-        });
         let noted = match ran {
             Ok(Done::Ended) => Ok(()),
             Ok(Done::NotNoted) => {
@@ -204,6 +198,27 @@ async fn run(running: &Running) -> Result<Done> {
             format!("jobs of kind {other} are not run by this build"),
         )),
     }
+}
+
+/// Runs a job where it holds nobody up: what the engine computes between two awaits would do so to a
+/// task of the runtime, and its futures can not move between threads. Dropped, it drops the work.
+async fn on_a_thread_of_its_own(running: Running) -> Result<Done> {
+    let (dropped, runtime) = (CancellationToken::new(), tokio::runtime::Handle::current());
+    let _guard = dropped.clone().drop_guard();
+    let span = tracing::Span::current();
+    let working = tokio::task::spawn_blocking(move || {
+        let work = async {
+            tokio::select! {
+                ran = run(&running) => ran,
+                () = dropped.cancelled() => Err(Error::new(Kind::Conflict, "the job was dropped")),
+            }
+        };
+        runtime.block_on(work.instrument(span))
+    });
+    working.await.unwrap_or_else(|error| {
+        let what = Error::new(Kind::Internal, "the service has failed; its log says how");
+        Err(what.caused_by(error))
+    })
 }
 
 /// Extends the lease until the job is lost, takes its progress along, and brings the wish to stop.
