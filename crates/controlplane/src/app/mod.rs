@@ -7,6 +7,7 @@ pub(crate) mod collection;
 pub mod contents;
 mod identity;
 mod organization;
+pub mod restores;
 
 use std::fmt;
 use std::path::PathBuf;
