@@ -21,7 +21,10 @@ const LARGEST_BODY: usize = 1024 * 1024;
 
 /// The operations under `/api/v1`, with their description.
 pub(crate) fn operations() -> OpenApiRouter<App> {
-    OpenApiRouter::new().merge(routes::organization::routes()).merge(routes::contents::routes())
+    OpenApiRouter::new()
+        .merge(routes::organization::routes())
+        .merge(routes::contents::routes())
+        .merge(routes::storage_locations::routes())
 }
 
 /// The service's HTTP face.

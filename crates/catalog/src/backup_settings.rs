@@ -28,7 +28,7 @@ pub struct BackupSettings {
     pub retention_set_at: Option<Timestamp>,
     /// Counts the changes of what concerns backups, and not drills.
     pub generation: i64,
-    /// When they were last changed.
+    /// When what concerns backups was last changed.
     pub updated_at: Timestamp,
 }
 
@@ -273,7 +273,7 @@ impl Write<'_> {
             new.drill_every_days,
             set_at,
             generation,
-            now
+            if only_drills { old.updated_at } else { now },
         ];
         self.tx.one(doing, sqlx::AssertSqlSafe(sql), values).await
     }

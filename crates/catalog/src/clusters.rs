@@ -318,6 +318,16 @@ impl Catalog {
         query.read(&self.database, "listing clusters", page, self.now()).await
     }
 
+    /// The clusters that this server, or a copy of its files, was attached as, unless deleted.
+    pub async fn clusters_of_server(&self, system_identifier: &str) -> Result<Vec<Cluster>> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM clusters WHERE system_identifier = $1 AND deleted_at IS NULL \
+             ORDER BY name"
+        );
+        let sql = sqlx::AssertSqlSafe(sql);
+        self.database.all("looking for clusters of a server", sql, args![system_identifier]).await
+    }
+
     /// How to connect to a cluster: for workers, never for a reply.
     pub async fn connection(&self, id: ClusterId) -> Result<Secret> {
         let sql = "SELECT connection_sealed FROM clusters WHERE id = $1";
@@ -373,6 +383,18 @@ impl Write<'_> {
             let location = new.location.map(|id| id.to_string()).unwrap_or_default();
             error.or_exists("cluster", &new.name).or_missing("storage location", location)
         })
+    }
+
+    /// Whether backups of a cluster lie anywhere, or a job works on it. The cluster stays as it is
+    /// until the commit.
+    pub async fn cluster_has_backups(&mut self, id: ClusterId) -> Result<bool> {
+        let doing = "looking for backups of a cluster";
+        let lock = self.tx.dialect().for_update();
+        let sql = format!("SELECT id FROM clusters WHERE id = $1{lock}");
+        self.tx.rows(doing, sqlx::AssertSqlSafe(sql), args![id]).await?;
+        let sql = "SELECT 1 FROM backups WHERE cluster_id = $1 UNION ALL SELECT 1 FROM jobs \
+                   WHERE cluster_id = $1 AND state IN ('pending', 'running') LIMIT 1";
+        Ok(!self.tx.rows(doing, sql, args![id]).await?.is_empty())
     }
 
     /// Changes a cluster that is not deleted.

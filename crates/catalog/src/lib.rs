@@ -20,6 +20,7 @@
 //! * [`storage_locations`], [`clusters`], [`backup_settings`], [`backups`]: what is backed up,
 //!   where to, how often, and what exists.
 //! * [`jobs`], [`restores`], [`drills`]: what is to be done, by whom, and how it went.
+//! * [`overview`]: how clusters are doing, many at once.
 //! * `database`, `dialect`: one way to speak to both databases.
 //!
 //! Invariant: the collections are the truth. Every row of `backups` can be made again from the
@@ -45,6 +46,7 @@ pub mod grants;
 pub mod id;
 pub mod jobs;
 pub mod organization;
+pub mod overview;
 pub mod page;
 pub mod redact;
 pub mod restores;

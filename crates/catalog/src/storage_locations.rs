@@ -119,7 +119,97 @@ impl Catalog {
     }
 }
 
+/// What refers to a location.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LocationUse {
+    /// The names of clusters that are backed up into it, some of them.
+    pub clusters: Vec<String>,
+    /// Backups that lie in it, those that wait to be removed, too.
+    pub backups: i64,
+    /// Jobs that wait or run in it.
+    pub jobs: i64,
+}
+
+impl LocationUse {
+    /// Why it can not be removed, in words. `None`: nothing is in the way.
+    pub fn reason(&self) -> Option<String> {
+        let LocationUse { clusters, backups, jobs } = self;
+        let mut reasons = Vec::new();
+        if !clusters.is_empty() {
+            reasons.push(format!("clusters are backed up into it: {}", clusters.join(", ")));
+        }
+        if *backups > 0 {
+            reasons.push(format!("{backups} backups lie in it"));
+        }
+        if *jobs > 0 {
+            reasons.push(format!("{jobs} jobs work in it"));
+        }
+        (!reasons.is_empty()).then(|| reasons.join("; "))
+    }
+}
+
+struct Named(String);
+
+impl FromRow for Named {
+    fn from_row(row: &Row) -> Result<Self> {
+        row.get("name").map(Named)
+    }
+}
+
+struct Counted(i64);
+
+impl FromRow for Counted {
+    fn from_row(row: &Row) -> Result<Self> {
+        row.get("how_many").map(Counted)
+    }
+}
+
 impl Write<'_> {
+    /// What refers to a location. The location stays as it is until the commit.
+    pub async fn use_of_location(&mut self, id: LocationId) -> Result<LocationUse> {
+        let doing = "looking for what uses a storage location";
+        let lock = self.tx.dialect().for_update();
+        let sql = format!("SELECT id FROM storage_locations WHERE id = $1{lock}");
+        if self.tx.rows(doing, sqlx::AssertSqlSafe(sql), args![id]).await?.is_empty() {
+            return Err(CatalogError::not_found("storage location", id));
+        }
+        let sql = "SELECT name FROM clusters WHERE location_id = $1 AND deleted_at IS NULL \
+                   ORDER BY name LIMIT 5";
+        let rows = self.tx.rows(doing, sql, args![id]).await?;
+        let names = rows.iter().map(Named::from_row).collect::<Result<Vec<_>>>()?;
+        let clusters = names.into_iter().map(|Named(name)| name).collect();
+        let sql = "SELECT count(*) AS how_many FROM backups WHERE location_id = $1";
+        let Counted(backups) = self.tx.one(doing, sql, args![id]).await?;
+        let sql = "SELECT count(*) AS how_many FROM jobs WHERE location_id = $1 \
+                   AND state IN ('pending', 'running')";
+        let Counted(jobs) = self.tx.one(doing, sql, args![id]).await?;
+        Ok(LocationUse { clusters, backups, jobs })
+    }
+
+    /// Makes a location where there is none at all. Of several replicas that ask at once, one does.
+    pub async fn create_first_location(
+        &mut self,
+        new: &NewLocation,
+    ) -> Result<Option<StorageLocation>> {
+        self.lock_administrators().await?;
+        let sql = "SELECT name FROM storage_locations LIMIT 1";
+        let rows = self.tx.rows("looking for storage locations", sql, args![]).await?;
+        if rows.is_empty() { self.create_location(new).await.map(Some) } else { Ok(None) }
+    }
+
+    /// Gives a location another name.
+    pub async fn rename_location(&mut self, id: LocationId, name: &str) -> Result<StorageLocation> {
+        let sql = format!(
+            "UPDATE storage_locations SET name = $2, updated_at = $3 WHERE id = $1 \
+             RETURNING {COLUMNS}"
+        );
+        let values = args![id, name, self.now()];
+        let sql = sqlx::AssertSqlSafe(sql);
+        let renamed = self.tx.find("renaming a storage location", sql, values).await;
+        let renamed = renamed.map_err(|error| error.or_exists("storage location", name))?;
+        renamed.ok_or_else(|| CatalogError::not_found("storage location", id))
+    }
+
     /// Makes a location.
     pub async fn create_location(&mut self, new: &NewLocation) -> Result<StorageLocation> {
         let (id, now) = (LocationId::new(), self.now());
@@ -154,20 +244,22 @@ impl Write<'_> {
         changed.ok_or_else(|| CatalogError::not_found("storage location", id))
     }
 
-    /// Forgets a location that no cluster, backup or job refers to.
+    /// Forgets a location into which no cluster is backed up, in which no backup lies, and no job
+    /// works.
     pub async fn delete_location(&mut self, id: LocationId) -> Result<()> {
-        let sql = "DELETE FROM storage_locations WHERE id = $1";
-        match self.tx.run("removing a storage location", sql, args![id]).await {
-            Ok(0) => Err(CatalogError::not_found("storage location", id)),
-            Ok(_) => Ok(()),
-            Err(error) => Err(match error.or_missing("storage location", id) {
-                CatalogError::NotFound { .. } => {
-                    let reason = "clusters, backups or jobs refer to it";
-                    CatalogError::conflict("storage location", id, reason)
-                }
-                other => other,
-            }),
+        if let Some(reason) = self.use_of_location(id).await?.reason() {
+            return Err(CatalogError::conflict("storage location", id, reason));
         }
+        let doing = "removing a storage location";
+        // What is over needs no place any more.
+        for sql in [
+            "UPDATE clusters SET location_id = NULL WHERE location_id = $1",
+            "UPDATE jobs SET location_id = NULL WHERE location_id = $1",
+            "DELETE FROM storage_locations WHERE id = $1",
+        ] {
+            self.tx.run(doing, sql, args![id]).await?;
+        }
+        Ok(())
     }
 
     fn seal_location(

@@ -13,6 +13,7 @@
 //! incrementals/2026/11/22-130000.00/
 //!     20261122/140000.00/          one incremental of that full's chain, with the same objects
 //! PRUNING                          written by a prune that begins, which reads the time from it
+//! PROBE-<random>                   written, read and removed by a check of the store
 //! ```
 
 use std::fmt;
@@ -100,12 +101,19 @@ pub enum ObjectKey {
     Manifest(Folder),
     /// What a prune asks the store's clock with.
     Pruning,
+    /// What a check of the store writes and removes, by its random name.
+    Probe(String),
 }
 
 /// A name for a pack that no other pack has, so that a repeated or concurrent backup can never
 /// overwrite one.
 pub fn new_pack_name() -> String {
     crate::checksum::to_hex(&crate::key::random::<8>())
+}
+
+/// A name for a probe that no other one has.
+pub fn new_probe() -> ObjectKey {
+    ObjectKey::Probe(crate::checksum::to_hex(&crate::key::random::<8>()))
 }
 
 impl ObjectKey {
@@ -120,6 +128,7 @@ impl ObjectKey {
             ObjectKey::Contents(folder) => format!("{folder}/CONTENTS"),
             ObjectKey::Manifest(folder) => format!("{folder}/{MANIFEST}"),
             ObjectKey::Pruning => "PRUNING".to_owned(),
+            ObjectKey::Probe(name) => format!("PROBE-{name}"),
         }
     }
 

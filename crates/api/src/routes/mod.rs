@@ -2,6 +2,7 @@
 
 pub mod contents;
 pub mod organization;
+pub mod storage_locations;
 
 use axum::extract::{FromRequest, FromRequestParts};
 

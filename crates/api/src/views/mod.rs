@@ -5,6 +5,7 @@
 
 pub mod contents;
 pub mod organization;
+pub mod storage_locations;
 
 use serde::Serialize;
 use strongroom_controlplane::Action as Allowed;

@@ -2,4 +2,5 @@
 
 mod openapi;
 mod organization;
+mod storage_locations;
 mod support;

@@ -31,8 +31,17 @@ pub(crate) struct Answer {
 impl TestService {
     /// Starts one whose clock stands still at the present moment.
     pub(crate) async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(FakeClock::at(Timestamp::now()));
+        Self::start_in(tempfile::tempdir().unwrap(), clock).await
+    }
+
+    /// Ends it, and starts another one on what it has left.
+    pub(crate) async fn restart(self) -> Self {
+        self.app.catalog().close().await;
+        Self::start_in(self._folder, self.clock).await
+    }
+
+    async fn start_in(folder: tempfile::TempDir, clock: Arc<FakeClock>) -> Self {
         let address = Address::Sqlite(folder.path().join("catalog.db"));
         let keys = KeySource::File(folder.path().join("master.key"));
         let catalog = Catalog::open(&address, keys, clock.clone()).await.unwrap();

@@ -166,11 +166,21 @@ on_both! {
         test.backup(&cluster, &location, catalog.now()).await;
         let mut write = catalog.begin().await.unwrap();
         let error = write.delete_location(location.id).await.unwrap_err();
-        assert!(matches!(error, CatalogError::Conflict { .. }), "{error}");
+        assert_eq!(error.to_string(), format!("storage location {}: 1 backups lie in it", location.id));
         drop(write);
         let mut write = catalog.begin().await.unwrap();
+        let into = ClusterChange { location: Some(listed[1].id), ..ClusterChange::default() };
+        write.change_cluster(cluster.id, &into).await.unwrap();
+        let used = write.use_of_location(listed[1].id).await.unwrap();
+        assert_eq!(used.reason().unwrap(), "clusters are backed up into it: ledger");
+        assert!(write.delete_location(listed[1].id).await.is_err());
+        // A deleted cluster that has no backups there needs it no more.
+        write.delete_cluster(cluster.id).await.unwrap();
         write.delete_location(listed[1].id).await.unwrap();
         assert!(write.delete_location(listed[1].id).await.is_err());
+        assert!(write.create_first_location(&a_location("x")).await.unwrap().is_none());
+        let named = write.rename_location(location.id, "elsewhere").await.unwrap();
+        assert_eq!(named.name, "elsewhere");
     }
 
     async fn retention_is_set_once_and_every_change_is_counted(test: Test) {

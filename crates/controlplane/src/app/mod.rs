@@ -8,6 +8,7 @@ pub mod contents;
 mod identity;
 mod organization;
 pub mod restores;
+pub mod storage_locations;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -78,6 +79,7 @@ impl App {
     pub async fn start(catalog: Catalog, config: Config) -> Result<Self> {
         let app = App(Arc::new(Inner { catalog, config, enqueued: Notify::new() }));
         app.prepare_organization().await?;
+        app.prepare_locations().await?;
         Ok(app)
     }
 

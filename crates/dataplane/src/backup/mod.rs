@@ -273,7 +273,7 @@ fn targets(options: &BackupOptions) -> (Targets, Option<Vec<String>>) {
     (Targets::Cluster, None)
 }
 
-async fn source(client: &Client, version_num: u32) -> Result<Source> {
+pub(crate) async fn source(client: &Client, version_num: u32) -> Result<Source> {
     let version = client.scalar("SHOW server_version").await?.unwrap_or_default();
     // The control file learns of a promotion minutes later, by the next checkpoint; the names of log
     // files tell it at once. Standbys have no present file.

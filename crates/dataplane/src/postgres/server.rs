@@ -28,6 +28,19 @@ pub enum SslMode {
     VerifyFull,
 }
 
+impl SslMode {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            SslMode::Disable => "disable",
+            SslMode::Prefer => "prefer",
+            SslMode::Require => "require",
+            SslMode::VerifyCa => "verify-ca",
+            SslMode::VerifyFull => "verify-full",
+        }
+    }
+}
+
 /// Where the server listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Host {
@@ -65,6 +78,52 @@ impl Server {
     /// `url` takes everything from there.
     pub fn parse(url: &str) -> Result<Self> {
         Server::parse_with(url, &|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+    }
+
+    /// The server that `url` alone names, for whoever connects on behalf of others: neither the
+    /// environment nor the pass file of this process is theirs.
+    pub fn of_url(url: &str) -> Result<Self> {
+        if url.is_empty() {
+            return Err(Error::new(Kind::Usage, "the server URL is empty")
+                .hint("server URLs look like postgresql://user@host:5432/database"));
+        }
+        if parameters(url)?.contains_key("passfile") {
+            return Err(Error::new(Kind::Usage, "the server URL names a pass file")
+                .hint("write the password into the URL; it is kept sealed, and never shown"));
+        }
+        Server::parse_with(url, &|_| None)
+    }
+
+    /// A URL of this server without a password, as another user or for another database if those
+    /// are given.
+    pub fn url_without_password(&self, user: Option<&str>, database: Option<&str>) -> String {
+        let encoded = |text: &str| {
+            let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+            let one = |byte: u8| match safe(byte) {
+                true => char::from(byte).to_string(),
+                false => format!("%{byte:02X}"),
+            };
+            text.bytes().map(one).collect::<String>()
+        };
+        let user = encoded(user.unwrap_or(&self.user));
+        let database = encoded(database.unwrap_or(&self.database));
+        let (place, mut query) = match &self.host {
+            Host::Tcp(name) if name.contains(':') => (format!("[{name}]:{}", self.port), vec![]),
+            Host::Tcp(name) => (format!("{name}:{}", self.port), vec![]),
+            Host::Unix(folder) => {
+                let folder = encoded(&folder.display().to_string());
+                (String::new(), vec![format!("host={folder}&port={}", self.port)])
+            }
+        };
+        if self.ssl_mode != SslMode::Prefer {
+            query.push(format!("sslmode={}", self.ssl_mode.name()));
+        }
+        let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
+        match self.host {
+            Host::Tcp(_) => format!("postgresql://{user}@{place}/{database}{query}"),
+            // Without a host in front there is no place for the user there.
+            Host::Unix(_) => format!("postgresql:///{database}{query}&user={user}"),
+        }
     }
 
     fn parse_with(url: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Self> {
@@ -173,19 +232,12 @@ impl Server {
             Host::Tcp(name) => name.clone(),
             Host::Unix(folder) => folder.display().to_string(),
         };
-        let ssl_mode = match self.ssl_mode {
-            SslMode::Disable => "disable",
-            SslMode::Prefer => "prefer",
-            SslMode::Require => "require",
-            SslMode::VerifyCa => "verify-ca",
-            SslMode::VerifyFull => "verify-full",
-        };
         let mut variables = vec![
             ("PGHOST", host),
             ("PGPORT", self.port.to_string()),
             ("PGUSER", self.user.clone()),
             ("PGDATABASE", database.to_owned()),
-            ("PGSSLMODE", ssl_mode.to_owned()),
+            ("PGSSLMODE", self.ssl_mode.name().to_owned()),
             ("PGCONNECT_TIMEOUT", self.connect_timeout.as_secs().max(2).to_string()),
         ];
         variables.extend(self.password.clone().map(|password| ("PGPASSWORD", password)));
@@ -319,6 +371,41 @@ mod tests {
         let text = "# comment\nother:*:*:*:no\ndb:6000:*:ann:se\\:cr\\\\et\n*:*:*:*:later\n";
         assert_eq!(server.password_in(text).as_deref(), Some("se:cr\\et"));
         assert_eq!(server.password_in("db:1:*:*:no\n"), None);
+    }
+
+    #[test]
+    fn a_url_of_somebody_else_is_completed_by_nothing_of_ours() {
+        let server = Server::of_url("postgresql://db.example").unwrap();
+        assert_eq!((server.user.as_str(), server.password), ("postgres", None));
+        for url in ["", "postgresql://db/x?passfile=/etc/shadow"] {
+            assert_eq!(Server::of_url(url).unwrap_err().kind(), Kind::Usage, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_url_without_the_password_still_finds_the_server() {
+        for (url, shown) in [
+            ("postgresql://ann:hush@db/shop", "postgresql://ann@db:5432/shop"),
+            (
+                "postgresql://a%25b:x@[::1]:7/s%2Fh?sslmode=require",
+                "postgresql://a%25b@[::1]:7/s%2Fh?sslmode=require",
+            ),
+            (
+                "postgresql:///shop?host=/run/pg&user=ann&password=hush",
+                "postgresql:///shop?host=%2Frun%2Fpg&port=5432&user=ann",
+            ),
+        ] {
+            let server = Server::of_url(url).unwrap();
+            assert_eq!(server.url_without_password(None, None), shown);
+            let again = Server::of_url(shown).unwrap();
+            assert_eq!((&again.host, again.port), (&server.host, server.port), "{shown}");
+            assert_eq!(
+                (again.user, again.database),
+                (server.user.clone(), server.database.clone())
+            );
+            let other = server.url_without_password(Some("bob"), Some("till"));
+            assert!(other.contains("bob") && other.contains("/till"), "{other}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! synced; object stores promise the same with their reply. Every read and write is counted, so
 //! that a restore can say what it cost.
 
+mod check;
 mod location;
 mod pack;
 

@@ -25,9 +25,9 @@ pub(super) fn statement(checked: &Checked, collection: &str) -> String {
             let _ = write!(text, "TABLE {} ", full.collect::<Vec<String>>().join(", "));
         }
     }
-    let full = backup.full.unwrap_or(backup.engine_id);
-    let _ = write!(text, "FROM {} IN {}", literal(&full.to_string()), literal(collection));
-    if backup.full.is_some() {
+    let full = backup.full.to_string();
+    let _ = write!(text, "FROM {} IN {}", literal(&full), literal(collection));
+    if backup.full != backup.engine_id {
         // An incremental has no name of its own in a collection, but a time.
         let _ = write!(text, " AS OF SYSTEM TIME {}", literal(&backup.data_from.to_string()));
     }

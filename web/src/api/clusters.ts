@@ -1,0 +1,96 @@
+import { queryOptions, useMutation } from '@tanstack/react-query';
+import { cache } from './cache';
+import { ask, client } from './client';
+import { allPages, PAGE } from './pages';
+import type { CreateCluster } from './types';
+
+/** Lists that others change are looked at again this often. */
+const REFRESH = 15_000;
+
+const path = (id: string) => ({ params: { path: { cluster_id: id } } });
+
+export const clustersQuery = queryOptions({
+  queryKey: ['clusters'],
+  refetchInterval: REFRESH,
+  queryFn: () =>
+    allPages(
+      (page) =>
+        ask(
+          client.GET('/api/v1/clusters', {
+            params: { query: { 'pagination.limit': PAGE, 'pagination.page': page } },
+          }),
+        ),
+      (reply) => reply.clusters,
+    ),
+});
+
+export const clusterQuery = (id: string) =>
+  queryOptions({
+    queryKey: ['cluster', id],
+    refetchInterval: REFRESH,
+    queryFn: () => ask(client.GET('/api/v1/clusters/{cluster_id}', path(id))),
+  });
+
+export const connectionStringQuery = (id: string) =>
+  queryOptions({
+    queryKey: ['cluster', id, 'connection-string'],
+    queryFn: () => ask(client.GET('/api/v1/clusters/{cluster_id}/connection-string', path(id))),
+  });
+
+export const liveDatabasesQuery = (id: string) =>
+  queryOptions({
+    queryKey: ['cluster', id, 'databases'],
+    queryFn: () =>
+      allPages(
+        (page) =>
+          ask(
+            client.GET('/api/v1/clusters/{cluster_id}/databases', {
+              params: {
+                path: { cluster_id: id },
+                query: { 'pagination.limit': PAGE, 'pagination.page': page },
+              },
+            }),
+          ),
+        (reply) => reply.databases,
+      ),
+  });
+
+export const useRenameDatabase = (id: string) =>
+  useMutation({
+    mutationFn: ({ name, new_name }: { name: string; new_name: string }) =>
+      ask(
+        client.PATCH('/api/v1/clusters/{cluster_id}/databases/{name}', {
+          params: { path: { cluster_id: id, name } },
+          body: { new_name },
+        }),
+      ),
+    onSuccess: () => cache.invalidateQueries({ queryKey: ['cluster', id] }),
+  });
+
+export const useDropDatabase = (id: string) =>
+  useMutation({
+    mutationFn: (name: string) =>
+      ask(
+        client.DELETE('/api/v1/clusters/{cluster_id}/databases/{name}', {
+          params: { path: { cluster_id: id, name } },
+        }),
+      ),
+    onSuccess: () => cache.invalidateQueries({ queryKey: ['cluster', id] }),
+  });
+
+export const useCheckConnection = () =>
+  useMutation({
+    mutationFn: (url: string) => ask(client.POST('/api/v1/clusters/check-connection', { body: { url } })),
+  });
+
+export const useAttachCluster = () =>
+  useMutation({
+    mutationFn: (body: CreateCluster) => ask(client.POST('/api/v1/clusters', { body })),
+    onSuccess: () => cache.invalidateQueries({ queryKey: ['clusters'] }),
+  });
+
+export const useDetachCluster = (id: string) =>
+  useMutation({
+    mutationFn: () => ask(client.DELETE('/api/v1/clusters/{cluster_id}', path(id))),
+    onSuccess: () => cache.invalidateQueries({ queryKey: ['clusters'] }),
+  });

@@ -1,0 +1,117 @@
+/** The databases of a backup. One without tables is not listed: the service leaves it out. */
+import { Alert, Anchor, List as Bullets, Group, Stack } from '@mantine/core';
+import { useQuery } from '@tanstack/react-query';
+import { useState } from 'react';
+import { Link } from 'react-router';
+import { ACTIONS } from '../../api/actions';
+import { backupDatabasesQuery } from '../../api/backups';
+import type { BackupDatabase } from '../../api/types';
+import { ActionButton, actionOf } from '../../components/ActionButton';
+import { Async, Empty } from '../../components/Async';
+import { type Column, List } from '../../components/List';
+import { Page } from '../../components/Page';
+import { matches, Search } from '../../components/Search';
+import { count, databaseSize } from '../../format/size';
+import { dateTime } from '../../format/time';
+import { paths } from '../../paths';
+import { BackupLead } from './BackupLead';
+import { backupCrumbs, useBackup } from './useBackup';
+
+export function BackupDatabasesPage() {
+  const { cluster, backupId, backup } = useBackup();
+  const databases = useQuery(backupDatabasesQuery(cluster.id, backupId));
+  const [search, setSearch] = useState('');
+  const asOf = backup.data?.as_of_time;
+  const restore = actionOf(backup.data?.strongroom.actions, ACTIONS.restore);
+  const columns: Column<BackupDatabase>[] = [
+    { header: 'Name', cell: (database) => database.name },
+    { header: 'Size', align: 'end', cell: (database) => databaseSize(database.size_bytes) },
+    {
+      header: 'Tables',
+      align: 'end',
+      cell: (database) => (
+        <Anchor
+          component={Link}
+          to={paths.tables(cluster.id, backupId, database.name)}
+          size="sm"
+          aria-label={`${database.tables} tables of ${database.name}`}
+        >
+          {count(database.tables)}
+        </Anchor>
+      ),
+    },
+    {
+      header: '',
+      label: 'Restore',
+      shrink: true,
+      align: 'end',
+      cell: (database) => (
+        <ActionButton
+          size="xs"
+          variant="default"
+          action={restore}
+          to={paths.restoreDatabase(cluster.id, backupId, database.name)}
+          aria-label={`Restore ${database.name}`}
+        >
+          Restore
+        </ActionButton>
+      ),
+    },
+  ];
+  return (
+    <Page
+      title="Databases"
+      tab={`Databases in the backup of ${dateTime(asOf)}`}
+      crumbs={backupCrumbs(cluster, asOf, [{ label: `Backup of ${dateTime(asOf)}` }])}
+      lead={<BackupLead backup={backup.data} />}
+    >
+      <Async query={databases} label="the databases">
+        {({ databases, omissions }) => (
+          <Stack gap="md">
+            {omissions.length > 0 && (
+              <Alert
+                variant="outline"
+                color="yellow"
+                title="Not in this backup"
+                styles={{ title: { color: 'var(--warn-text)' } }}
+              >
+                <Bullets size="sm">
+                  {omissions.map((omission) => (
+                    <Bullets.Item key={omission.object}>
+                      {omission.object}: {omission.reason}
+                    </Bullets.Item>
+                  ))}
+                </Bullets>
+              </Alert>
+            )}
+            <Group>
+              <Search label="Search databases" value={search} onChange={setSearch} />
+            </Group>
+            <Found
+              all={databases}
+              found={databases.filter((database) => matches(database.name, search))}
+              columns={columns}
+            />
+          </Stack>
+        )}
+      </Async>
+    </Page>
+  );
+}
+
+function Found({
+  all,
+  found,
+  columns,
+}: {
+  all: BackupDatabase[];
+  found: BackupDatabase[];
+  columns: Column<BackupDatabase>[];
+}) {
+  if (all.length === 0)
+    return <Empty title="No databases with tables">A database without tables is not listed.</Empty>;
+  if (found.length === 0) return <Empty title="No such database">No database's name contains this.</Empty>;
+  return <List label="Databases" items={found} columns={columns} itemKey={(database) => database.name} />;
+}
+
+export { BackupDatabasesPage as Component };

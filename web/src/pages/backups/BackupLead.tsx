@@ -1,0 +1,25 @@
+/** What kind of backup one looks into, in a line. */
+import type { Backup } from '../../api/types';
+import { useNow } from '../../components/useNow';
+import { backupSize, counted } from '../../format/size';
+import { expiresIn } from '../../format/time';
+
+export function BackupLead({ backup }: { backup: Backup | undefined }) {
+  const now = useNow();
+  if (!backup) return '\u00a0';
+  const { type, size_bytes, stored_bytes, rows, expires_at, encrypted } = backup.strongroom;
+  const words = [
+    type === 'FULL' ? 'Full backup' : 'Incremental backup',
+    `${backupSize(size_bytes)} of data in ${backupSize(stored_bytes)} of storage`,
+    counted(rows, 'row'),
+    encrypted ? 'encrypted' : 'not encrypted',
+    `expires in ${expiresIn(expires_at, now)}`,
+  ];
+  return (
+    <>
+      {words.join(', ')}.
+      {type === 'INCREMENTAL' &&
+        ' Sizes tell what changed since the last full backup; it restores to everything.'}
+    </>
+  );
+}

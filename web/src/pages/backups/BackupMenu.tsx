@@ -1,0 +1,62 @@
+/** What else one can do with a backup. */
+import { ActionIcon, Menu } from '@mantine/core';
+import { notifications } from '@mantine/notifications';
+import { IconCopy, IconDots, IconGitCompare, IconShieldCheck } from '@tabler/icons-react';
+import { Link, useNavigate } from 'react-router';
+import { ACTIONS } from '../../api/actions';
+import { useStartDrill } from '../../api/backups';
+import type { Backup, Cluster } from '../../api/types';
+import { actionOf } from '../../components/ActionButton';
+import { dateTime } from '../../format/time';
+import { paths } from '../../paths';
+
+export function BackupMenu({ cluster, backup }: { cluster: Cluster; backup: Backup }) {
+  const drill = useStartDrill(cluster.id);
+  const navigate = useNavigate();
+  const mayDrill = actionOf(cluster.strongroom.actions, ACTIONS.startDrill);
+  const start = () =>
+    drill.mutate(backup.id, {
+      onSuccess: () => void navigate(paths.drills(cluster.id)),
+      onError: (error) =>
+        notifications.show({ color: 'red', title: 'No drill was begun', message: error.message }),
+    });
+  return (
+    <Menu position="bottom-end" width={250}>
+      <Menu.Target>
+        <ActionIcon
+          variant="subtle"
+          color="gray"
+          aria-label={`More about the backup of ${dateTime(backup.as_of_time)}`}
+        >
+          <IconDots size={16} aria-hidden />
+        </ActionIcon>
+      </Menu.Target>
+      <Menu.Dropdown>
+        <Menu.Item
+          component={Link}
+          to={paths.changes(cluster.id, backup.id)}
+          leftSection={<IconGitCompare size={16} aria-hidden />}
+        >
+          What changed
+        </Menu.Item>
+        <Menu.Item
+          leftSection={<IconShieldCheck size={16} aria-hidden />}
+          disabled={!mayDrill.allowed}
+          title={mayDrill.reason ?? undefined}
+          onClick={start}
+        >
+          Try it in a drill
+        </Menu.Item>
+        <Menu.Item
+          leftSection={<IconCopy size={16} aria-hidden />}
+          onClick={() => {
+            void navigator.clipboard?.writeText(backup.id);
+            notifications.show({ message: 'The backup ID was copied.' });
+          }}
+        >
+          Copy backup ID
+        </Menu.Item>
+      </Menu.Dropdown>
+    </Menu>
+  );
+}

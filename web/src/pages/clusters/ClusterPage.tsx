@@ -1,0 +1,198 @@
+import { Anchor, Group, Paper, Stack, Text, Title } from '@mantine/core';
+import { notifications } from '@mantine/notifications';
+import { useQuery } from '@tanstack/react-query';
+import { useState } from 'react';
+import { Link, useNavigate } from 'react-router';
+import { ACTIONS } from '../../api/actions';
+import { storageHistoryQuery } from '../../api/backups';
+import { connectionStringQuery, useDetachCluster } from '../../api/clusters';
+import { storageLocationsQuery } from '../../api/organization';
+import type { Cluster } from '../../api/types';
+import { ActionButton, actionOf } from '../../components/ActionButton';
+import { Chart } from '../../components/Chart';
+import { Confirm } from '../../components/Confirm';
+import { Code } from '../../components/Copy';
+import { Facts } from '../../components/Facts';
+import { Page } from '../../components/Page';
+import { useNow } from '../../components/useNow';
+import { databaseSize, toNumber } from '../../format/size';
+import { dateTime, fromNow } from '../../format/time';
+import { paths } from '../../paths';
+import { useCluster } from './ClusterLayout';
+import { BackupMark, ClusterState, engineName, planName, providerName } from './words';
+
+export function ClusterPage() {
+  const cluster = useCluster();
+  const now = useNow();
+  const locations = useQuery(storageLocationsQuery);
+  const location = locations.data?.items.find((one) => one.id === cluster.strongroom.storage_location_id);
+  const { strongroom } = cluster;
+  return (
+    <Page
+      title={cluster.name}
+      lead={
+        <Group gap="md">
+          <ClusterState cluster={cluster} />
+          <BackupMark cluster={cluster} />
+        </Group>
+      }
+    >
+      <Stack gap="md">
+        <Paper className="panel" p="lg">
+          <Title order={2} mb="sm">
+            Cluster
+          </Title>
+          <Facts
+            of={[
+              ['Engine', engineName(cluster)],
+              ['Plan', planName(cluster)],
+              ['Provider', providerName(cluster)],
+              ['Regions', <Regions key="regions" cluster={cluster} />],
+              ['Attached', cluster.created_at ? `${dateTime(cluster.created_at)} UTC` : '--'],
+              [
+                'Cluster ID',
+                <span key="id" className="mono">
+                  {cluster.id}
+                </span>,
+              ],
+            ]}
+          />
+        </Paper>
+        <Paper className="panel" p="lg">
+          <Title order={2} mb="sm">
+            Managed backups
+          </Title>
+          {strongroom.managed_backups.available ? (
+            <Facts
+              of={[
+                [
+                  'Last backup',
+                  strongroom.last_backup_at
+                    ? `${dateTime(strongroom.last_backup_at)} UTC (${fromNow(strongroom.last_backup_at, now)})`
+                    : 'None yet',
+                ],
+                [
+                  'Next backup',
+                  strongroom.next_backup_at
+                    ? `${dateTime(strongroom.next_backup_at)} UTC (${fromNow(strongroom.next_backup_at, now)})`
+                    : 'None is scheduled',
+                ],
+                ['Stored in', location ? `${location.name} (${location.region})` : '--'],
+                [
+                  'More',
+                  <Anchor key="more" component={Link} to={paths.backups(cluster.id)} size="sm">
+                    Backups
+                  </Anchor>,
+                ],
+              ]}
+            />
+          ) : (
+            <Text size="sm">{strongroom.managed_backups.reason}</Text>
+          )}
+        </Paper>
+        <Storage cluster={cluster} />
+        <Connection cluster={cluster} />
+        <Detach cluster={cluster} />
+      </Stack>
+    </Page>
+  );
+}
+
+function Regions({ cluster }: { cluster: Cluster }) {
+  const { regions, primary_region } = cluster.strongroom;
+  if (regions.length === 0) return '--';
+  return regions
+    .map((region) => (region === primary_region && regions.length > 1 ? `${region} (primary)` : region))
+    .join(', ');
+}
+
+function Storage({ cluster }: { cluster: Cluster }) {
+  const history = useQuery(storageHistoryQuery(cluster.id));
+  const points = history.data?.points ?? [];
+  // One point is no history yet.
+  if (points.length < 2) return null;
+  return (
+    <Paper className="panel" p="lg">
+      <Title order={2} mb={4}>
+        Storage over time
+      </Title>
+      <Text c="dimmed" size="sm" mb="sm">
+        What all backups of this cluster take in its storage location.
+      </Text>
+      <Chart
+        label="Stored"
+        points={points.map((point) => ({ at: point.at, value: toNumber(point.stored_bytes) }))}
+        say={databaseSize}
+      />
+    </Paper>
+  );
+}
+
+function Connection({ cluster }: { cluster: Cluster }) {
+  const connection = useQuery(connectionStringQuery(cluster.id));
+  const text = connection.data?.connection_string ?? cluster.strongroom.connection_url;
+  return (
+    <Paper className="panel" p="lg">
+      <Title order={2} mb={4}>
+        Connection
+      </Title>
+      <Text c="dimmed" size="sm" mb="sm">
+        How SQL clients reach this cluster. The password is not shown.
+      </Text>
+      <Code what="connection string">{text}</Code>
+    </Paper>
+  );
+}
+
+function Detach({ cluster }: { cluster: Cluster }) {
+  const [asked, setAsked] = useState(false);
+  const detach = useDetachCluster(cluster.id);
+  const navigate = useNavigate();
+  return (
+    <Paper className="panel" p="lg">
+      <Group justify="space-between" gap="md">
+        <div style={{ flex: '1 1 320px' }}>
+          <Title order={2} mb={4}>
+            Detach this cluster
+          </Title>
+          <Text c="dimmed" size="sm">
+            Strongroom stops backing it up. The cluster itself is not touched, and its backups stay until they
+            expire.
+          </Text>
+        </div>
+        <ActionButton
+          variant="default"
+          action={actionOf(cluster.strongroom.actions, ACTIONS.detachCluster)}
+          onClick={() => setAsked(true)}
+        >
+          Detach
+        </ActionButton>
+      </Group>
+      {asked && (
+        <Confirm
+          title={`Detach ${cluster.name}`}
+          verb="Detach"
+          danger
+          typed={cluster.name}
+          busy={detach.isPending}
+          error={detach.error}
+          onClose={() => setAsked(false)}
+          onConfirm={() =>
+            detach.mutate(undefined, {
+              onSuccess: () => {
+                notifications.show({ message: `${cluster.name} was detached.` });
+                void navigate(paths.clusters());
+              },
+            })
+          }
+        >
+          <Text size="sm">
+            No backups of this cluster will be taken any more. Its database server keeps running.
+          </Text>
+        </Confirm>
+      )}
+    </Paper>
+  );
+}
+
+export { ClusterPage as Component };

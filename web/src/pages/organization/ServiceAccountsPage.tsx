@@ -1,0 +1,292 @@
+/** Accounts of programs, and the keys that they show. A key's secret is seen once. */
+import { Alert, Button, Group, Modal, Paper, Stack, Text, Textarea, TextInput, Title } from '@mantine/core';
+import { IconPlus } from '@tabler/icons-react';
+import { useQuery } from '@tanstack/react-query';
+import { type FormEvent, useState } from 'react';
+import { ACTIONS } from '../../api/actions';
+import { clustersQuery } from '../../api/clusters';
+import {
+  apiKeysQuery,
+  serviceAccountsQuery,
+  useCreateApiKey,
+  useCreateServiceAccount,
+  useDeleteApiKey,
+  useDeleteServiceAccount,
+} from '../../api/organization';
+import { useSession } from '../../api/session';
+import type { ApiKey, RoleGrant, ServiceAccount } from '../../api/types';
+import { ActionButton, actionOf } from '../../components/ActionButton';
+import { Async, Empty, ErrorNotice } from '../../components/Async';
+import { Confirm } from '../../components/Confirm';
+import { Code } from '../../components/Copy';
+import { Page } from '../../components/Page';
+import { dateTime } from '../../format/time';
+import { AddRole, EditRoles, RoleTags } from './Roles';
+import { isSame } from './roles';
+
+type Dialog =
+  | { kind: 'create' }
+  | { kind: 'roles' | 'key' | 'delete'; account: ServiceAccount }
+  | { kind: 'revoke'; apiKey: ApiKey };
+
+export function ServiceAccountsPage() {
+  const accounts = useQuery(serviceAccountsQuery);
+  const keys = useQuery(apiKeysQuery);
+  const session = useSession().data;
+  const [dialog, setDialog] = useState<Dialog>();
+  const close = () => setDialog(undefined);
+  const create = (
+    <ActionButton
+      action={actionOf(session?.actions, ACTIONS.manageServiceAccounts)}
+      leftSection={<IconPlus size={16} aria-hidden />}
+      onClick={() => setDialog({ kind: 'create' })}
+    >
+      Add service account
+    </ActionButton>
+  );
+  return (
+    <Page
+      title="Service accounts"
+      lead="Programs use the API with keys of a service account. Its roles say what they may do."
+      actions={create}
+    >
+      <Async query={accounts} label="the service accounts">
+        {({ items }) =>
+          items.length === 0 ? (
+            <Empty title="No service accounts" action={create}>
+              Scripts, Terraform and monitoring each deserve one of their own.
+            </Empty>
+          ) : (
+            <Stack gap="md">
+              {items.map((account) => (
+                <Account
+                  key={account.id}
+                  account={account}
+                  keys={keys.data?.items.filter((key) => key.service_account_id === account.id) ?? []}
+                  onDialog={setDialog}
+                />
+              ))}
+            </Stack>
+          )
+        }
+      </Async>
+      {dialog?.kind === 'create' && <CreateAccount onClose={close} />}
+      {dialog?.kind === 'roles' && <EditRoles subject={dialog.account} onClose={close} />}
+      {dialog?.kind === 'key' && <CreateKey account={dialog.account} onClose={close} />}
+      {dialog?.kind === 'delete' && <DeleteAccount account={dialog.account} onClose={close} />}
+      {dialog?.kind === 'revoke' && <DeleteKey apiKey={dialog.apiKey} onClose={close} />}
+    </Page>
+  );
+}
+
+function Account({
+  account,
+  keys,
+  onDialog,
+}: {
+  account: ServiceAccount;
+  keys: ApiKey[];
+  onDialog: (dialog: Dialog) => void;
+}) {
+  return (
+    <Paper className="panel" p="lg" component="section" aria-label={account.name}>
+      <Group justify="space-between" align="flex-start" gap="sm">
+        <div style={{ flex: '1 1 280px' }}>
+          <Title order={2}>{account.name}</Title>
+          <Text c="dimmed" size="sm" mb="xs">
+            {account.description || 'No description'}
+          </Text>
+          <RoleTags roles={account.roles} />
+        </div>
+        <Group gap={6}>
+          <Button
+            size="xs"
+            variant="default"
+            onClick={() => onDialog({ kind: 'roles', account })}
+            aria-label={`Edit the roles of ${account.name}`}
+          >
+            Edit roles
+          </Button>
+          <Button
+            size="xs"
+            variant="default"
+            onClick={() => onDialog({ kind: 'key', account })}
+            aria-label={`Create an API key of ${account.name}`}
+          >
+            Create API key
+          </Button>
+          <Button
+            size="xs"
+            variant="default"
+            onClick={() => onDialog({ kind: 'delete', account })}
+            aria-label={`Delete ${account.name}`}
+          >
+            Delete
+          </Button>
+        </Group>
+      </Group>
+      {keys.length > 0 && (
+        <Stack
+          gap={4}
+          mt="md"
+          component="ul"
+          pl={0}
+          style={{ listStyle: 'none', borderTop: '1px solid var(--line)', paddingTop: 12 }}
+        >
+          {keys.map((key) => (
+            <Group key={key.id} component="li" justify="space-between" wrap="nowrap">
+              <div style={{ minWidth: 0 }}>
+                <Text size="sm">{key.name}</Text>
+                <Text size="xs" c="dimmed">
+                  API key, created {dateTime(key.created_at)} UTC
+                </Text>
+              </div>
+              <Button
+                size="xs"
+                variant="default"
+                onClick={() => onDialog({ kind: 'revoke', apiKey: key })}
+                aria-label={`Delete the API key ${key.name}`}
+              >
+                Delete
+              </Button>
+            </Group>
+          ))}
+        </Stack>
+      )}
+    </Paper>
+  );
+}
+
+function CreateAccount({ onClose }: { onClose: () => void }) {
+  const create = useCreateServiceAccount();
+  const clusters = useQuery(clustersQuery).data?.items ?? [];
+  const [name, setName] = useState('');
+  const [description, setDescription] = useState('');
+  const [roles, setRoles] = useState<RoleGrant[]>([]);
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    create.mutate({ name, description, roles }, { onSuccess: onClose });
+  };
+  return (
+    <Modal opened onClose={onClose} title="Add service account" size="lg">
+      <form onSubmit={submit}>
+        <Stack>
+          <TextInput
+            label="Name"
+            value={name}
+            onChange={(event) => setName(event.currentTarget.value)}
+            required
+            withAsterisk={false}
+            data-autofocus
+          />
+          <Textarea
+            label="Description"
+            value={description}
+            onChange={(event) => setDescription(event.currentTarget.value)}
+            autosize
+            minRows={2}
+          />
+          <RoleTags roles={roles} />
+          <AddRole
+            clusters={clusters}
+            onAdd={(grant) => setRoles(roles.some((one) => isSame(one, grant)) ? roles : [...roles, grant])}
+          />
+          {create.isError && <ErrorNotice title="Not added" error={create.error} />}
+          <Group justify="flex-end">
+            <Button type="submit" loading={create.isPending} disabled={name === ''}>
+              Add service account
+            </Button>
+          </Group>
+        </Stack>
+      </form>
+    </Modal>
+  );
+}
+
+function CreateKey({ account, onClose }: { account: ServiceAccount; onClose: () => void }) {
+  const create = useCreateApiKey();
+  const [name, setName] = useState('');
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    create.mutate({ name, service_account_id: account.id });
+  };
+  if (create.data) {
+    return (
+      <Modal opened onClose={onClose} title="API key created" closeOnClickOutside={false}>
+        <Stack>
+          <Alert
+            variant="outline"
+            color="yellow"
+            title="Copy the secret now"
+            styles={{ title: { color: 'var(--warn-text)' } }}
+          >
+            It is not shown again. Whoever has it can do what {account.name} may do.
+          </Alert>
+          <Code what="secret">{create.data.secret}</Code>
+          <Group justify="flex-end">
+            <Button onClick={onClose}>Done</Button>
+          </Group>
+        </Stack>
+      </Modal>
+    );
+  }
+  return (
+    <Modal opened onClose={onClose} title={`API key of ${account.name}`}>
+      <form onSubmit={submit}>
+        <Stack>
+          <TextInput
+            label="Name"
+            description="What will use it, so that you know which one to delete."
+            value={name}
+            onChange={(event) => setName(event.currentTarget.value)}
+            required
+            withAsterisk={false}
+            data-autofocus
+          />
+          {create.isError && <ErrorNotice title="Not created" error={create.error} />}
+          <Group justify="flex-end">
+            <Button type="submit" loading={create.isPending} disabled={name === ''}>
+              Create API key
+            </Button>
+          </Group>
+        </Stack>
+      </form>
+    </Modal>
+  );
+}
+
+function DeleteKey({ apiKey, onClose }: { apiKey: ApiKey; onClose: () => void }) {
+  const remove = useDeleteApiKey();
+  return (
+    <Confirm
+      title={`Delete the API key ${apiKey.name}`}
+      verb="Delete API key"
+      danger
+      busy={remove.isPending}
+      error={remove.error}
+      onClose={onClose}
+      onConfirm={() => remove.mutate(apiKey.id, { onSuccess: onClose })}
+    >
+      <Text size="sm">Whatever uses it is refused from now on.</Text>
+    </Confirm>
+  );
+}
+
+function DeleteAccount({ account, onClose }: { account: ServiceAccount; onClose: () => void }) {
+  const remove = useDeleteServiceAccount();
+  return (
+    <Confirm
+      title={`Delete ${account.name}`}
+      verb="Delete service account"
+      danger
+      busy={remove.isPending}
+      error={remove.error}
+      onClose={onClose}
+      onConfirm={() => remove.mutate(account.id, { onSuccess: onClose })}
+    >
+      <Text size="sm">All its API keys stop working.</Text>
+    </Confirm>
+  );
+}
+
+export { ServiceAccountsPage as Component };

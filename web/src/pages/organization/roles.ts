@@ -1,0 +1,26 @@
+/** Roles under the names that people know. */
+import type { RoleGrant } from '../../api/types';
+
+export const ROLES: { name: string; label: string; says: string }[] = [
+  {
+    name: 'ORG_ADMIN',
+    label: 'Org Administrator',
+    says: 'Everything in the organization, restores included',
+  },
+  { name: 'ORG_MEMBER', label: 'Org Member', says: 'Belongs to the organization; no more' },
+  { name: 'CLUSTER_ADMIN', label: 'Cluster Admin', says: 'Everything on the cluster, restores included' },
+  { name: 'CLUSTER_OPERATOR_WRITER', label: 'Cluster Operator', says: 'Backups, settings and restores' },
+  { name: 'CLUSTER_DEVELOPER', label: 'Cluster Developer', says: 'Sees clusters and lists of backups' },
+  { name: 'CLUSTER_MONITOR', label: 'Cluster Monitor', says: 'Sees clusters and lists of backups' },
+  { name: 'CLUSTER_CREATOR', label: 'Cluster Creator', says: 'Attaches clusters' },
+  { name: 'METRICS_VIEWER', label: 'Metrics Viewer', says: 'Reads metrics' },
+  { name: 'FOLDER_ADMIN', label: 'Folder Admin', says: 'Kept for the API' },
+  { name: 'FOLDER_MOVER', label: 'Folder Mover', says: 'Kept for the API' },
+  { name: 'BILLING_COORDINATOR', label: 'Billing Coordinator', says: 'Kept for the API' },
+  { name: 'BILLING_VIEWER', label: 'Billing Viewer', says: 'Kept for the API' },
+];
+
+export const roleLabel = (name: string): string => ROLES.find((role) => role.name === name)?.label ?? name;
+
+export const isSame = (a: RoleGrant, b: RoleGrant): boolean =>
+  a.name === b.name && a.resource.type === b.resource.type && (a.resource.id ?? '') === (b.resource.id ?? '');
