@@ -5,6 +5,7 @@
 
 pub(crate) mod collection;
 pub mod contents;
+mod drills;
 mod identity;
 mod organization;
 pub mod restores;
@@ -23,6 +24,7 @@ use strongroom_catalog::{Catalog, ClusterId};
 use tokio::sync::Notify;
 
 pub use self::identity::{Identity, Origin};
+use crate::alerts::Channels;
 use crate::{Caller, Permission, Result};
 
 /// How this process serves.
@@ -40,6 +42,8 @@ pub struct Config {
     pub grace: Duration,
     /// Connections that one job opens to a cluster.
     pub connections: usize,
+    /// Whom to tell of failures.
+    pub alerts: Channels,
 }
 
 impl Config {
@@ -52,6 +56,7 @@ impl Config {
             lease: SignedDuration::from_secs(30),
             grace: Duration::from_secs(24 * 3600),
             connections: 2,
+            alerts: Channels::default(),
         }
     }
 }

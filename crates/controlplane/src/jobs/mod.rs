@@ -9,6 +9,10 @@
 //! be prepared to begin where another one died: `job.generation` above 1 says that there may be
 //! remains, and that the work may even be done and only not noted.
 
+pub mod alert;
+pub mod drill;
+pub mod progress;
+pub mod restore;
 mod worker;
 
 use serde_json::Value;
@@ -18,6 +22,9 @@ use tokio_util::sync::CancellationToken;
 use crate::App;
 
 pub use worker::Worker;
+
+/// How often a job is begun before it is given up.
+pub const ATTEMPTS: i64 = 5;
 
 /// A job that this process holds.
 #[derive(Clone, Debug)]

@@ -9,13 +9,11 @@ use strongroom_catalog::jobs::{Claimed, Ending, JobKind};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, error, info, info_span, warn};
 
-use super::{Done, Reporter, Running};
+use super::{ATTEMPTS, Done, Reporter, Running, alert, drill, restore};
 use crate::{App, Error, Kind, Result};
 
 /// How long a worker sleeps when nothing is due and nobody rings.
 const NAP: Duration = Duration::from_secs(1);
-/// How often a job is begun before it is given up.
-const ATTEMPTS: i64 = 5;
 
 /// Runs jobs, one after the other.
 #[derive(Debug)]
@@ -122,11 +120,14 @@ impl Worker {
 }
 
 /// Kinds that this build runs.
-const KINDS: &[JobKind] = &[];
+const KINDS: &[JobKind] = &[JobKind::Restore, JobKind::Drill, JobKind::Alert];
 
 /// The one list of what runs which kind of job.
 async fn run(running: &Running) -> Result<Done> {
     match running.job.kind {
+        JobKind::Restore => restore::run(running).await,
+        JobKind::Drill => drill::run(running).await,
+        JobKind::Alert => alert::run(running).await,
         other => Err(Error::new(
             Kind::Unsupported,
             format!("jobs of kind {other} are not run by this build"),

@@ -126,7 +126,8 @@ impl RestorePlan {
                 None => error,
             });
         }
-        let conflicts = self.plan.conflicts.iter().map(|found| (&found.message, &found.resolutions));
+        let conflicts =
+            self.plan.conflicts.iter().map(|found| (&found.message, &found.resolutions));
         let missing = self.plan.missing.iter().map(|found| (&found.message, &found.resolutions));
         let mut found = conflicts.chain(missing);
         let Some((message, resolutions)) = found.next() else { return Ok(()) };
@@ -232,7 +233,13 @@ impl App {
         let event = NewEvent {
             object_name: Some(restore.destination_name.clone()),
             cluster: Some(cluster),
-            ..done(caller, action(restore.kind), "restore", id, details(&restore, "CANCEL_REQUESTED"))
+            ..done(
+                caller,
+                action(restore.kind),
+                "restore",
+                id,
+                details(&restore, "CANCEL_REQUESTED"),
+            )
         };
         write.record(&event).await?;
         write.commit().await?;
@@ -280,7 +287,8 @@ impl App {
             Ok(plan) => planned.plan = words::for_api(plan),
             // Whatever keeps the engine from planning keeps it from restoring.
             Err(error) if speaks_against_it(&error) => {
-                planned.hint = planned.hint.or_else(|| error.hint_text().map(words::options_of_api));
+                planned.hint =
+                    planned.hint.or_else(|| error.hint_text().map(words::options_of_api));
                 planned.refused.get_or_insert_with(|| error.message().to_owned());
             }
             Err(error) => return Err(error.into()),
