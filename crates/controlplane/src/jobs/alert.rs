@@ -34,6 +34,7 @@ async fn fan_out(running: &Running) -> Result<Done> {
         let mut payload = job.payload.clone();
         payload["channel"] = json!(channel.to_string());
         payload["at"] = json!(job.created_at);
+        payload["id"] = json!(id_of(job));
         let part = NewJob {
             cluster: job.cluster,
             slot: Some(format!("{}/{channel}", id_of(job))),
@@ -66,7 +67,7 @@ async fn alert(running: &Running) -> Result<Alert> {
     let about = cluster.as_ref().map_or_else(String::new, |it| format!(" of cluster {}", it.name));
     let cluster = cluster.map(|it| AlertCluster { id: it.id.to_string(), name: it.name });
     let mut alert = Alert {
-        id: id_of(job),
+        id: payload.get("id").and_then(Value::as_str).map_or_else(|| id_of(job), str::to_owned),
         event: payload.get("event").and_then(Value::as_str).unwrap_or("job_failed").to_owned(),
         at: time("at").unwrap_or(job.created_at),
         text: String::new(),
