@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use strongroom_controlplane::{App, Error};
 use tower::ServiceBuilder;
+use tower_http::compression::CompressionLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::trace::TraceLayer;
 use utoipa_axum::router::OpenApiRouter;
@@ -35,19 +36,27 @@ pub fn router(app: App) -> Router {
         .layer(SetRequestIdLayer::new(id.clone(), MakeRequestUuid))
         .layer(PropagateRequestIdLayer::new(id))
         .layer(TraceLayer::new_for_http())
+        .layer(CompressionLayer::new())
         .layer(from_fn(guard))
         .layer(DefaultBodyLimit::max(LARGEST_BODY));
     operations
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/api/v1/openapi.json", get(|| async { axum::Json(openapi::document()) }))
-        .fallback(|request: Request| async move {
-            ApiError(Error::not_found("page", request.uri().path().to_owned()))
-        })
+        .fallback(elsewhere)
         .method_not_allowed_fallback(|| async {
             ApiError(Error::invalid("this address does not take this method"))
         })
         .layer(layers)
         .with_state(app)
+}
+
+/// What is not the API's: the console, where it is built in.
+async fn elsewhere(request: Request) -> Response {
+    #[cfg(feature = "console")]
+    if let Some(answer) = crate::console::answer(&request) {
+        return answer;
+    }
+    ApiError(Error::not_found("page", request.uri().path().to_owned())).into_response()
 }
 
 /// What every reply says to browsers.

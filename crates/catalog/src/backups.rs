@@ -150,6 +150,8 @@ pub struct BackupFilter {
     pub until: Option<Timestamp>,
     /// Only full ones, or only incremental ones.
     pub kind: Option<BackupType>,
+    /// Only those that hold a database of this name.
+    pub database: Option<String>,
     /// Retired ones, too.
     pub retired: bool,
 }
@@ -205,6 +207,7 @@ impl Catalog {
         query.with_some("data_from >= {}", filter.from);
         query.with_some("data_from < {}", filter.until);
         query.with_some("kind = {}", filter.kind);
+        query.with_some(self.dialect().has_database(), filter.database.as_deref());
         if !filter.retired {
             query.only("retired_at IS NULL");
         }

@@ -67,6 +67,19 @@ impl Dialect {
         }
     }
 
+    /// Whether the list of databases has one of this name.
+    pub(crate) fn has_database(self) -> &'static str {
+        match self {
+            Dialect::Sqlite => {
+                "EXISTS (SELECT 1 FROM json_each(databases) \
+                 WHERE json_extract(json_each.value, '$.name') = {})"
+            }
+            Dialect::Postgres => {
+                "databases @> jsonb_build_array(jsonb_build_object('name', CAST({} AS text)))"
+            }
+        }
+    }
+
     /// A time, or where there is none, one after all others; for sorting.
     pub(crate) fn or_never(self, column: &str) -> String {
         match self {

@@ -14,8 +14,6 @@
 //! there is none of the present UTC day or since the settings were changed, and else an incremental.
 //! So the first slot of a day is a full one, and if that fails, the next.
 
-use std::collections::BTreeMap;
-
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use strongroom_catalog::ClusterId;
@@ -222,31 +220,391 @@ pub fn prune_slot(
     (!waits).then(|| format!("{cluster}/prune/{at}"))
 }
 
-/// Which backups a simulation must find: what the rules say of a cluster that was attached at `from`
-/// with nothing but these settings ever, at the time `now`. By data-from, with the type.
-pub fn expected(
-    plan: Plan,
-    frequency: SignedDuration,
-    retention_days: i64,
-    from: Timestamp,
-    now: Timestamp,
-) -> BTreeMap<Timestamp, BackupType> {
-    let day = |time: Timestamp| time.to_zoned(TimeZone::UTC).date();
-    let mut expected = BTreeMap::new();
-    let mut last_day = None;
-    let mut full_expires = None;
-    let mut at = from;
-    while at <= now {
-        let full = plan.is_serverless() || last_day != Some(day(at));
-        let kind = if full { BackupType::Full } else { BackupType::Incremental };
-        let expires = expires_at(plan, kind, retention_days, at, full_expires);
-        if full {
-            (last_day, full_expires) = (Some(day(at)), Some(expires));
-        }
-        if expires > now {
-            expected.insert(at, kind);
-        }
-        at = slot_at(at, frequency) + frequency;
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+    use strongroom_catalog::LocationId;
+    use strongroom_catalog::clusters::ClusterState;
+
+    use super::*;
+
+    fn time(text: &str) -> Timestamp {
+        text.parse().unwrap()
     }
-    expected
+
+    fn hours(hours: i64) -> SignedDuration {
+        SignedDuration::from_hours(hours)
+    }
+
+    fn minutes(minutes: i64) -> SignedDuration {
+        SignedDuration::from_mins(minutes)
+    }
+
+    /// A catalog in a few lines: slots become jobs once, and every backup succeeds at once.
+    struct World {
+        schedule: Schedule,
+        slots: BTreeSet<String>,
+        taken: Vec<(Timestamp, BackupType)>,
+        /// Whether backups fail.
+        fails: bool,
+    }
+
+    impl World {
+        fn new(plan: Plan, frequency_minutes: i64, attached: &str) -> Self {
+            let schedule = Schedule {
+                plan,
+                provider: Provider::SelfHosted,
+                state: ClusterState::Created,
+                location: Some(LocationId::new()),
+                settings: BackupSettings {
+                    cluster: ClusterId::new(),
+                    enabled: true,
+                    frequency_minutes,
+                    retention_days: 30,
+                    drill_every_days: 0,
+                    retention_set_at: None,
+                    generation: 1,
+                    updated_at: time(attached),
+                },
+                last_slot: None,
+                last_backup: None,
+                last_full: None,
+                open: false,
+                last_drill: None,
+            };
+            World { schedule, slots: BTreeSet::new(), taken: Vec::new(), fails: false }
+        }
+
+        /// A tick of the scheduler, and a worker that does what is due. Whether something was.
+        fn tick(&mut self, now: Timestamp) -> bool {
+            let Some(due) = due(&self.schedule, now) else { return false };
+            assert_eq!(Slot::parse(&due.slot.name()), Some(due.slot.clone()));
+            if !self.slots.insert(due.slot.name()) {
+                return false;
+            }
+            self.schedule.last_slot = Some(due.slot.name());
+            if self.fails {
+                return true;
+            }
+            self.taken.push((now, due.kind));
+            self.schedule.last_backup = self.schedule.last_backup.max(Some(now));
+            if due.kind == BackupType::Full {
+                self.schedule.last_full = self.schedule.last_full.max(Some(now));
+            }
+            true
+        }
+
+        fn run(&mut self, from: &str, until: &str, step: SignedDuration) {
+            let mut now = time(from);
+            while now < time(until) {
+                self.tick(now);
+                now += step;
+            }
+        }
+
+        fn changed(&mut self, now: &str) {
+            self.schedule.settings.generation += 1;
+            self.schedule.settings.updated_at = time(now);
+        }
+
+        fn fulls(&self) -> Vec<String> {
+            let full = |taken: &&(Timestamp, BackupType)| taken.1 == BackupType::Full;
+            self.taken.iter().filter(full).map(|(at, _)| at.to_string()).collect()
+        }
+    }
+
+    #[test]
+    fn every_plan_has_its_rhythm_for_three_days() {
+        for (plan, frequency, fulls, all) in [
+            (Plan::Serverless, 60, 72, 72),
+            (Plan::Standard, 60, 72, 72),
+            (Plan::Standard, 30, 144, 144),
+            // Whatever is set.
+            (Plan::Basic, 5, 3, 3),
+            (Plan::Dedicated, 60, 3, 72),
+            (Plan::Dedicated, 5, 3, 864),
+            (Plan::Advanced, 240, 3, 18),
+            (Plan::Advanced, 1440, 3, 3),
+        ] {
+            let mut world = World::new(plan, frequency, "2026-11-20T00:00:00Z");
+            world.run("2026-11-20T00:00:00Z", "2026-11-23T00:00:00Z", minutes(1));
+            assert_eq!(
+                (world.fulls().len(), world.taken.len()),
+                (fulls, all),
+                "{plan} {frequency}"
+            );
+            let midnight = |at: &String| at.ends_with("T00:00:00Z");
+            if fulls == 3 {
+                assert!(world.fulls().iter().all(midnight), "{plan}: {:?}", world.fulls());
+            }
+        }
+    }
+
+    #[test]
+    fn a_new_cluster_is_backed_up_at_once_and_then_with_the_clock() {
+        let mut world = World::new(Plan::Dedicated, 60, "2026-11-20T13:37:21Z");
+        world.run("2026-11-20T13:37:21Z", "2026-11-20T15:37:21Z", minutes(1));
+        let expected = [
+            (time("2026-11-20T13:37:21Z"), BackupType::Full),
+            (time("2026-11-20T14:00:21Z"), BackupType::Incremental),
+            (time("2026-11-20T15:00:21Z"), BackupType::Incremental),
+        ];
+        assert_eq!(world.taken, expected);
+    }
+
+    #[test]
+    fn missed_runs_are_caught_up_by_one() {
+        let mut world = World::new(Plan::Dedicated, 60, "2026-11-20T00:00:00Z");
+        world.run("2026-11-20T00:00:00Z", "2026-11-20T05:00:00Z", minutes(1));
+        world.taken.clear();
+        // The service was down for a day and a half.
+        world.run("2026-11-21T17:20:00Z", "2026-11-21T19:30:00Z", minutes(1));
+        let expected = [
+            (time("2026-11-21T17:20:00Z"), BackupType::Full),
+            (time("2026-11-21T18:00:00Z"), BackupType::Incremental),
+            (time("2026-11-21T19:00:00Z"), BackupType::Incremental),
+        ];
+        assert_eq!(world.taken, expected);
+    }
+
+    #[test]
+    fn two_backups_are_never_due_at_once_and_a_long_one_is_followed_by_one() {
+        let mut world = World::new(Plan::Standard, 5, "2026-11-20T00:00:00Z");
+        assert!(world.tick(time("2026-11-20T00:00:00Z")));
+        world.schedule.open = true;
+        world.run("2026-11-20T00:01:00Z", "2026-11-20T01:03:00Z", minutes(1));
+        assert_eq!(world.taken.len(), 1);
+        world.schedule.open = false;
+        world.run("2026-11-20T01:03:00Z", "2026-11-20T01:06:00Z", minutes(1));
+        let later: Vec<String> = world.taken[1..].iter().map(|(at, _)| at.to_string()).collect();
+        assert_eq!(later, ["2026-11-20T01:03:00Z", "2026-11-20T01:05:00Z"]);
+    }
+
+    #[test]
+    fn a_change_of_the_settings_is_followed_by_a_full_at_once() {
+        let mut world = World::new(Plan::Dedicated, 60, "2026-11-20T00:00:00Z");
+        world.run("2026-11-20T00:00:00Z", "2026-11-20T05:30:00Z", minutes(1));
+        world.changed("2026-11-20T05:30:00Z");
+        world.schedule.settings.frequency_minutes = 30;
+        world.run("2026-11-20T05:30:00Z", "2026-11-20T06:10:00Z", minutes(1));
+        assert_eq!(world.fulls(), ["2026-11-20T00:00:00Z", "2026-11-20T05:30:00Z"]);
+        assert_eq!(world.taken.last().unwrap().0, time("2026-11-20T06:00:00Z"));
+        world.schedule.settings.enabled = false;
+        world.changed("2026-11-20T06:10:00Z");
+        let before = world.taken.len();
+        world.run("2026-11-20T06:10:00Z", "2026-11-20T09:00:00Z", minutes(1));
+        assert_eq!(world.taken.len(), before, "disabling is followed by none");
+    }
+
+    #[test]
+    fn a_full_that_failed_is_followed_by_a_full() {
+        let mut world = World::new(Plan::Dedicated, 60, "2026-11-20T00:00:00Z");
+        world.run("2026-11-20T00:00:00Z", "2026-11-20T23:30:00Z", minutes(1));
+        world.fails = true;
+        world.run("2026-11-21T00:00:00Z", "2026-11-21T01:00:00Z", minutes(1));
+        world.fails = false;
+        world.run("2026-11-21T01:00:00Z", "2026-11-21T03:00:00Z", minutes(1));
+        assert_eq!(world.fulls(), ["2026-11-20T00:00:00Z", "2026-11-21T01:00:00Z"]);
+        // Also the one that a change is followed by.
+        world.changed("2026-11-21T03:10:00Z");
+        world.fails = true;
+        assert!(world.tick(time("2026-11-21T03:10:00Z")));
+        world.fails = false;
+        world.run("2026-11-21T04:00:00Z", "2026-11-21T05:00:00Z", minutes(1));
+        assert_eq!(world.fulls().last().unwrap(), "2026-11-21T04:00:00Z");
+    }
+
+    #[test]
+    fn a_backup_taken_a_moment_before_its_settings_seems_new_enough() {
+        // Backups are named by hundredths of a second, cut off.
+        let mut world = World::new(Plan::Dedicated, 60, "2026-11-20T00:00:00.129Z");
+        world.tick(time("2026-11-20T00:00:00.129Z"));
+        world.schedule.last_full = Some(time("2026-11-20T00:00:00.12Z"));
+        world.tick(time("2026-11-20T01:00:00Z"));
+        assert_eq!(world.taken[1].1, BackupType::Incremental);
+    }
+
+    #[test]
+    fn dedicated_on_azure_has_no_managed_backups() {
+        for (plan, provider, has) in [
+            (Plan::Dedicated, Provider::Azure, false),
+            (Plan::Advanced, Provider::Azure, false),
+            (Plan::Serverless, Provider::Azure, true),
+            (Plan::Dedicated, Provider::Gcp, true),
+        ] {
+            let mut world = World::new(plan, 60, "2026-11-20T00:00:00Z");
+            world.schedule.provider = provider;
+            let now = time("2026-11-20T00:00:00Z");
+            assert_eq!(world.tick(now), has, "{plan} on {provider}");
+            assert_eq!(next(&world.schedule, now).is_some(), has);
+            assert!(has || !is_missed(&world.schedule, now + hours(1000)));
+        }
+    }
+
+    #[test]
+    fn the_next_backup_is_told() {
+        let mut world = World::new(Plan::Dedicated, 60, "2026-11-20T00:00:00Z");
+        let now = time("2026-11-20T05:17:00Z");
+        assert_eq!(next(&world.schedule, now), Some(now), "it is overdue");
+        world.tick(now);
+        assert_eq!(next(&world.schedule, now), Some(time("2026-11-20T06:00:00Z")));
+        world.schedule.open = true;
+        let later = time("2026-11-20T06:20:00Z");
+        assert_eq!(next(&world.schedule, later), Some(time("2026-11-20T07:00:00Z")));
+    }
+
+    #[test]
+    fn a_missing_backup_is_noticed_with_some_patience() {
+        let mut world = World::new(Plan::Dedicated, 60, "2026-11-20T00:00:00Z");
+        world.tick(time("2026-11-20T00:00:00Z"));
+        let missed = |world: &World, now: &str| is_missed(&world.schedule, time(now));
+        assert!(!missed(&world, "2026-11-20T01:59:00Z"));
+        assert!(missed(&world, "2026-11-20T02:01:00Z"));
+        world.schedule.last_backup = Some(time("2026-11-20T02:00:30Z"));
+        assert!(!missed(&world, "2026-11-20T02:01:00Z"));
+        // Nothing can be missing from before it was asked for.
+        world.changed("2026-11-25T00:00:00Z");
+        assert!(!missed(&world, "2026-11-25T00:30:00Z"));
+        let mut daily = World::new(Plan::Basic, 1440, "2026-11-20T00:00:00Z");
+        daily.tick(time("2026-11-20T00:00:00Z"));
+        assert!(!missed(&daily, "2026-11-21T01:59:00Z"));
+        assert!(missed(&daily, "2026-11-21T02:01:00Z"));
+    }
+
+    #[test]
+    fn backups_are_kept_as_their_plan_has_it() {
+        let at = time("2026-11-20T05:00:00Z");
+        let full = Some(time("2026-12-20T00:00:00Z"));
+        let days = |plan, kind, retention| {
+            let until = expires_at(plan, kind, retention, at, full);
+            (until.duration_since(at).as_hours() as f64) / 24.0
+        };
+        assert_eq!(days(Plan::Serverless, BackupType::Full, 30), 30.0);
+        assert_eq!(days(Plan::Dedicated, BackupType::Full, 365), 365.0);
+        assert_eq!(days(Plan::Dedicated, BackupType::Incremental, 30), 7.0);
+        assert_eq!(days(Plan::Dedicated, BackupType::Incremental, 2), 2.0);
+        assert_eq!(
+            expires_at(Plan::Advanced, BackupType::Incremental, 30, at, full),
+            full.unwrap()
+        );
+    }
+
+    #[test]
+    fn prunes_are_daily_and_hourly_where_something_waits() {
+        let cluster = ClusterId::new();
+        let slot = |urgent, last: Option<&str>, now: &str| {
+            let slot = prune_slot(cluster, urgent, last.map(time), time(now));
+            slot.map(|slot| slot.rsplit('/').next().unwrap_or_default().to_owned())
+        };
+        let at = |text: &str| Some(text.to_owned());
+        assert_eq!(slot(false, None, "2026-11-20T05:10:00Z"), at("2026-11-20T00:00:00Z"));
+        assert_eq!(slot(false, Some("2026-11-20T05:10:00Z"), "2026-11-20T23:59:00Z"), None);
+        assert_eq!(
+            slot(false, Some("2026-11-20T05:10:00Z"), "2026-11-21T00:00:00Z"),
+            at("2026-11-21T00:00:00Z")
+        );
+        assert_eq!(slot(true, Some("2026-11-20T05:10:00Z"), "2026-11-20T05:59:00Z"), None);
+        assert_eq!(
+            slot(true, Some("2026-11-20T05:10:00Z"), "2026-11-20T06:00:00Z"),
+            at("2026-11-20T06:00:00Z")
+        );
+        // The clock was set back.
+        assert!(slot(true, Some("2027-11-20T05:10:00Z"), "2026-11-20T06:00:00Z").is_some());
+    }
+
+    #[test]
+    fn drills_follow_each_other_by_days() {
+        let mut world = World::new(Plan::Dedicated, 60, "2026-11-20T00:00:00Z");
+        let now = time("2026-11-20T00:00:00Z");
+        world.schedule.settings.drill_every_days = 7;
+        assert!(!drill_is_due(&world.schedule, now), "there is nothing to try");
+        world.tick(now);
+        assert!(drill_is_due(&world.schedule, now));
+        world.schedule.last_drill = Some(now);
+        assert!(!drill_is_due(&world.schedule, now + hours(7 * 24 - 1)));
+        assert!(drill_is_due(&world.schedule, now + hours(7 * 24)));
+        world.schedule.settings.drill_every_days = 0;
+        assert!(!drill_is_due(&world.schedule, now + hours(1000)));
+    }
+
+    /// The same tests, where the clock on the wall is another one and just about to change.
+    #[test]
+    fn time_zones_and_daylight_saving_change_nothing() {
+        if std::env::var_os("STRONGROOM_TEST_INNER").is_some() {
+            return;
+        }
+        for zone in ["America/New_York", "Pacific/Apia", "Australia/Lord_Howe", ":/etc/nothing"] {
+            let output = std::process::Command::new(std::env::current_exe().unwrap())
+                .arg("cadence::")
+                .env("TZ", zone)
+                .env("STRONGROOM_TEST_INNER", "1")
+                .output()
+                .unwrap();
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert!(output.status.success(), "{zone}: {text}");
+            assert!(!text.contains("running 0 tests"), "{zone}: {text}");
+        }
+        // Across the night of the change, in the middle of Europe's.
+        let mut world = World::new(Plan::Dedicated, 60, "2026-10-24T00:00:00Z");
+        world.run("2026-10-24T00:00:00Z", "2026-10-27T00:00:00Z", minutes(1));
+        assert_eq!((world.fulls().len(), world.taken.len()), (3, 72));
+    }
+
+    proptest! {
+        /// However the clock steps, forth and back: every slot that was seen became a backup, none
+        /// became two, and a dedicated cluster has no incremental on a day without a full.
+        #[test]
+        fn clocks_may_step(
+            plan in prop::sample::select(vec![Plan::Serverless, Plan::Dedicated, Plan::Basic]),
+            frequency in prop::sample::select(FREQUENCIES),
+            steps in prop::collection::vec(
+                prop_oneof![8 => 1..90i64, 1 => -3000..3000i64, 1 => -50_000..50_000i64],
+                1..120,
+            ),
+        ) {
+            let mut world = World::new(plan, frequency, "2026-11-20T00:00:00Z");
+            world.schedule.settings.updated_at = time("2020-01-01T00:00:00Z");
+            let mut now = time("2026-11-20T10:13:00Z");
+            let length = super::frequency(plan, &world.schedule.settings);
+            let mut seen = BTreeSet::new();
+            for step in steps {
+                now += minutes(step);
+                world.tick(now);
+                prop_assert!(!world.tick(now), "what is done is not due");
+                seen.insert(slot_at(now, length));
+            }
+            let made: BTreeSet<Timestamp> =
+                world.slots.iter().map(|slot| Slot::parse(slot).unwrap().at).collect();
+            prop_assert_eq!(&made, &seen);
+            prop_assert_eq!(world.taken.len(), seen.len());
+            if plan == Plan::Dedicated {
+                let newest = world.taken.iter().map(|(at, _)| *at).max().unwrap();
+                let of = |kind| world.taken.iter().any(|(at, other)| {
+                    *other == kind && day(*at) == day(newest)
+                });
+                prop_assert!(of(BackupType::Full) || !of(BackupType::Incremental));
+            } else {
+                prop_assert!(world.taken.iter().all(|(_, kind)| *kind == BackupType::Full));
+            }
+        }
+
+        #[test]
+        fn slots_are_multiples_since_the_beginning_of_the_day(
+            second in 0..4_000_000_000i64,
+            frequency in prop::sample::select(FREQUENCIES),
+        ) {
+            let now = Timestamp::from_second(second).unwrap();
+            let at = slot_at(now, minutes(frequency));
+            prop_assert!(at <= now && now.duration_since(at) < minutes(frequency));
+            let time = at.to_zoned(TimeZone::UTC).time();
+            let minute = i64::from(time.hour()) * 60 + i64::from(time.minute());
+            prop_assert_eq!((minute % frequency, time.second()), (0, 0));
+        }
+    }
+
+    fn day(time: Timestamp) -> jiff::civil::Date {
+        time.to_zoned(TimeZone::UTC).date()
+    }
 }

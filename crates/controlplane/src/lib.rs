@@ -12,14 +12,20 @@
 
 pub mod alerts;
 pub mod app;
+pub mod cadence;
 pub mod caller;
 pub mod error;
+pub mod failpoint;
 pub mod jobs;
 pub mod rebuild;
+pub mod scheduler;
+pub mod simulate;
+pub mod statement;
 
 pub use app::{App, Config, Identity, Origin};
 pub use caller::{Action, Caller, Permission};
 pub use error::{Error, Kind, Result};
+pub use scheduler::Scheduler;
 
 /// Types of the catalog and the engine that this crate's functions take and give.
 pub mod model {

@@ -54,6 +54,12 @@ on_both! {
         let from = Some(start + hours(1));
         let until = Some(start + hours(4));
         assert_eq!(hours_of(&BackupFilter { from, until, ..of_ledger.clone() }).await, [3, 2, 1]);
+        let database = |name: &str| BackupFilter {
+            database: Some(name.to_owned()),
+            ..of_ledger.clone()
+        };
+        assert_eq!(hours_of(&database("movr")).await.len(), 6);
+        assert!(hours_of(&database("mov")).await.is_empty());
         let kind = Some(BackupType::Incremental);
         assert!(hours_of(&BackupFilter { kind, ..of_ledger.clone() }).await.is_empty());
         let latest = catalog.latest_backup(ledger.id, until).await.unwrap().unwrap();

@@ -6,7 +6,7 @@ use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
 use strongroom_dataplane::Result;
-use strongroom_dataplane::backup::{self, BackupOptions, Detector};
+use strongroom_dataplane::backup::{self, BackupOptions, Detector, Gate};
 use strongroom_dataplane::names::TableName;
 use strongroom_dataplane::store::Store;
 use strongroom_format::BackupId;
@@ -122,6 +122,7 @@ impl BackupArgs {
             detector: self.detector.as_deref().map(str::parse::<Detector>).transpose()?,
             managed: None,
             now: None,
+            gate: Gate::open(),
         };
         let store = Store::open(&self.into, true)?;
         let reporter = Reporter::new(json);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use strongroom_catalog::{Address, Catalog, KeySource, SystemClock};
-use strongroom_controlplane::{App, Config, jobs::Worker};
+use strongroom_controlplane::{App, Config, Scheduler, jobs::Worker};
 use strongroom_dataplane::{CancellationToken, Error, Kind, Result};
 use tokio::net::TcpListener;
 use tracing::info;
@@ -141,6 +141,8 @@ impl ServeArgs {
             let (worker, end) = (Worker::new(app.clone(), number), end.clone());
             jobs.spawn(async move { worker.run(end).await });
         }
+        let (scheduler, ending) = (Scheduler::new(app.clone()), end.clone());
+        jobs.spawn(async move { scheduler.run(ending).await });
         info!(address = %address, "listening on http://{address}");
 
         let router = strongroom_api::router(app);

@@ -9,19 +9,26 @@
 //! be prepared to begin where another one died: `job.generation` above 1 says that there may be
 //! remains, and that the work may even be done and only not noted.
 
-pub mod alert;
-pub mod drill;
+mod alert;
+pub mod backup;
+mod drill;
 pub mod progress;
-pub mod restore;
+pub mod prune;
+mod restore;
 mod worker;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use serde_json::Value;
+use strongroom_catalog::CatalogError;
 use strongroom_catalog::jobs::{Job, Lease};
 use tokio_util::sync::CancellationToken;
 
-use crate::App;
+use crate::{App, Error, Kind, Result};
 
 pub use worker::Worker;
+pub(crate) use worker::runs;
 
 /// How often a job is begun before it is given up.
 pub const ATTEMPTS: i64 = 5;
@@ -39,6 +46,45 @@ pub struct Running {
     pub cancel: CancellationToken,
     /// What the next heartbeat tells of how far it is.
     pub progress: Reporter,
+    /// Whether a person wishes that it stops.
+    canceled: Arc<AtomicBool>,
+}
+
+impl Running {
+    /// Whether a person wishes that it stops. What is done then anyway stays done.
+    pub fn is_canceled(&self) -> bool {
+        self.canceled.load(Ordering::Relaxed)
+    }
+
+    fn wish_to_stop(&self) {
+        self.canceled.store(true, Ordering::Relaxed);
+        self.cancel.cancel();
+    }
+
+    /// Refuses to go on if somebody wishes that it stops.
+    pub fn stop_if_wished(&self) -> Result<()> {
+        if self.cancel.is_cancelled() {
+            return Err(Error::new(Kind::Conflict, "the job was stopped"));
+        }
+        Ok(())
+    }
+
+    /// Refuses to begin once more what has been begun too often: it may be what kills the workers.
+    /// To be asked after the remains of the last holder were removed.
+    pub fn check_attempts(&self) -> Result<()> {
+        if self.job.attempts <= ATTEMPTS {
+            return Ok(());
+        }
+        let message = format!("the job was begun {ATTEMPTS} times, and no worker came to its end");
+        Err(Error::new(Kind::Internal, message)
+            .hint("the service's log tells of what happened to the workers"))
+    }
+
+    /// Asks the catalog whether the job is still this holder's; right before a step that can not be
+    /// undone.
+    pub async fn still_held(&self) -> Result<(), CatalogError> {
+        self.app.catalog().heartbeat(&self.lease, None).await.map(drop)
+    }
 }
 
 /// Where a running job puts how far it is; the next heartbeat takes it to the catalog.
@@ -55,7 +101,8 @@ impl Reporter {
         self.0.send_replace(Some(progress));
     }
 
-    fn latest(&self) -> Option<Value> {
+    /// What was told last.
+    pub fn latest(&self) -> Option<Value> {
         self.0.borrow().clone()
     }
 }
@@ -67,4 +114,6 @@ pub enum Done {
     Succeeded(Value),
     /// It has ended itself, together with what it recorded.
     Ended,
+    /// It is done, and that can not be noted now. The next holder finds it done.
+    NotNoted,
 }

@@ -146,6 +146,7 @@ impl Service {
                 incremental_expires_at: None,
             }),
             now: None,
+            gate: Default::default(),
         };
         let place = self.place_of(cluster.id);
         let store = Store::open(&format!("file://{}", place.display()), true).unwrap();

@@ -15,7 +15,7 @@ use strongroom_format::piece::{self, PieceInfo, PieceWriter};
 use strongroom_format::segment::{SegmentList, place};
 
 use super::parent::lost_pack;
-use super::{Clock, DatabaseJob};
+use super::{Clock, DatabaseJob, Gate};
 use crate::error::bail;
 use crate::postgres::archive::Archive;
 use crate::store::Store;
@@ -70,6 +70,7 @@ pub(super) struct Commit<'a> {
     /// What the service notes.
     pub(super) managed: Option<Managed>,
     pub(super) clock: Clock,
+    pub(super) gate: &'a Gate,
 }
 
 impl Commit<'_> {
@@ -96,6 +97,7 @@ impl Commit<'_> {
         self.store.put(&object, stored).await?;
         let manifest = self.manifest(&contents, info, segment_lists_bytes);
         self.check(&contents).await?;
+        self.gate.pass().await?;
         failpoint::pass("backup.before-manifest")?;
         // Put where there is none: a prune that took us for dead has put a tombstone there.
         let (object, encoded) = (ObjectKey::Manifest(self.folder), manifest.encode(self.key));

@@ -24,6 +24,9 @@ mod read_point;
 mod share;
 
 use std::collections::HashSet;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -81,6 +84,44 @@ pub struct BackupOptions {
     pub managed: Option<ManagedOptions>,
     /// What time it is, for tests and simulations; else the clock of this machine is asked.
     pub now: Option<Timestamp>,
+    /// Asked right before the backup becomes complete, whether it still may.
+    pub gate: Gate,
+}
+
+type Passing = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+
+/// What a backup asks right before its manifest is written. The service looks there whether the job
+/// is still its own: whoever takes a job over finds the claim of a backup that has passed its gate,
+/// and either discards it or finds it complete.
+#[derive(Clone, Default)]
+pub struct Gate(Option<Arc<dyn Fn() -> Passing + Send + Sync>>);
+
+impl Gate {
+    /// Lets everything pass.
+    pub fn open() -> Self {
+        Gate(None)
+    }
+
+    /// Calls `ask`. Its error is the backup's error, and what the backup wrote is removed.
+    pub fn new<F>(ask: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<()>> + Send + 'static,
+    {
+        Gate(Some(Arc::new(move || Box::pin(ask()))))
+    }
+
+    async fn pass(&self) -> Result<()> {
+        match &self.0 {
+            Some(ask) => ask().await,
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "a gate" } else { "no gate" })
+    }
 }
 
 /// What the service notes on a backup that it takes. The engine decides its type, so both have
@@ -396,6 +437,7 @@ impl Taking<'_> {
             omissions,
             managed: options.managed.as_ref().map(|it| it.note(self.parent.is_some())),
             clock: self.clock,
+            gate: &options.gate,
         };
         commit.write(contents, lists).await
     }

@@ -2,7 +2,7 @@
 import { Group, Select, Stack, Text } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useSearchParams } from 'react-router';
-import { diffQuery, recentBackupsQuery } from '../../api/backups';
+import { diffQuery, earlierBackupsQuery } from '../../api/backups';
 import type { Backup, BackupDiff } from '../../api/types';
 import { Async, Empty } from '../../components/Async';
 import { type Column, List } from '../../components/List';

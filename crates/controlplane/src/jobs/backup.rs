@@ -1,0 +1,219 @@
+//! A backup job: the engine takes it, the catalog learns of it.
+//!
+//! What exists, the storage decides: a backup is there when its manifest is. Between that moment and
+//! the row in the catalog the process may die, so a job that was begun before looks first:
+//!
+//! | the last holder died | what is found | what is done |
+//! |---|---|---|
+//! | before its claim in the storage | nothing | the backup is taken |
+//! | before the manifest | a folder that its job claimed | it is discarded, behind a tombstone; the backup is taken |
+//! | after the manifest | a complete backup of this job | it is recorded |
+//! | after the row | the job has ended: both are one transaction | |
+//!
+//! A last holder that did not die but sleeps can not come in between. Right before its manifest it
+//! asks the catalog whether the job is still its own ([`Gate`]). If it is, its claim is in the storage
+//! already, and whoever takes over finds that: it buries the folder, and the manifest is refused; or
+//! the manifest came first, and is found.
+//!
+//! An incremental builds on the newest backup. The job says so in the catalog, so that no prune takes
+//! that one off the lists meanwhile. The engine itself chooses, by what lies in the storage, and keeps
+//! prunes away there: a guess that is wrong here costs nothing.
+
+use jiff::Timestamp;
+use serde_json::json;
+use strongroom_catalog::backups::{Backup, NewBackup};
+use strongroom_catalog::clusters::{Cluster, Engine};
+use strongroom_catalog::jobs::Ending;
+use strongroom_catalog::{CatalogError, ClusterId, LocationId};
+use strongroom_dataplane::backup::{self, BackupOptions, Gate, ManagedOptions};
+use strongroom_dataplane::postgres::server::Server;
+use strongroom_dataplane::{collection, prune};
+use strongroom_format::manifest::{BackupType, Manifest};
+use tracing::{info, warn};
+
+use super::{Done, Running, progress};
+use crate::app::collection::{Collection, as_recorded};
+use crate::{Error, Kind, Result, cadence, failpoint};
+
+/// The zstd level of scheduled backups.
+const LEVEL: i32 = 1;
+/// How long reading one database may take.
+const READ_POINT_LIMIT: std::time::Duration = std::time::Duration::from_secs(12 * 3600);
+/// How long noting a finished backup is tried.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Runs a backup job.
+pub(super) async fn run(running: &Running) -> Result<Done> {
+    let Running { app, job, .. } = running;
+    let cluster = job.cluster.ok_or_else(|| Error::invalid("a backup job without a cluster"))?;
+    let cluster = app.catalog().cluster(cluster).await?;
+    let location = job.location.or(cluster.location).ok_or_else(|| {
+        Error::precondition(format!("cluster {} has no storage location", cluster.name))
+            .hint("make a storage location in the cluster's region")
+    })?;
+    let collection = app.collection(location, cluster.id, true).await?;
+    let job_id = job.id.to_string();
+    if job.generation > 1 {
+        let discarded = prune::discard(&collection.store, &job_id).await?;
+        for id in &discarded.unfinished {
+            warn!(backup = %id, "what the last holder of this job left is discarded");
+        }
+        if let Some(manifest) = collection::find_by_job(&collection.store, &job_id).await? {
+            info!(backup = %manifest.id, "the last holder of this job had finished it");
+            return record(running, cluster.id, location, &manifest).await;
+        }
+    }
+    running.stop_if_wished()?;
+    running.check_attempts()?;
+    if cluster.engine != Engine::Postgres {
+        let message = format!("clusters of the engine {} are not backed up yet", cluster.engine);
+        return Err(Error::new(Kind::Unsupported, message));
+    }
+    let incremental = job.payload["type"] == BackupType::Incremental.name();
+    let parent = match incremental {
+        true => build_on_newest(running, &cluster).await?,
+        false => None,
+    };
+    let options = options(running, &cluster, &collection, incremental, parent.as_ref()).await?;
+    let told = progress::listen(&running.progress);
+    let manifest = backup::run(&options, &collection.store, &told, &running.cancel).await?;
+    record(running, cluster.id, location, &manifest).await
+}
+
+/// Keeps the newest backup on the lists for as long as the job runs.
+async fn build_on_newest(running: &Running, cluster: &Cluster) -> Result<Option<Backup>> {
+    let Running { app, lease, .. } = running;
+    let Some(newest) = app.catalog().latest_backup(cluster.id, None).await? else {
+        return Ok(None);
+    };
+    let mut write = app.catalog().begin().await?;
+    let kept = match write.build_on(lease, newest.id).await {
+        Ok(kept) => kept,
+        // It was taken off the lists just now; the engine finds what there is.
+        Err(CatalogError::Conflict { .. } | CatalogError::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    write.commit().await?;
+    Ok(Some(kept))
+}
+
+async fn options(
+    running: &Running,
+    cluster: &Cluster,
+    collection: &Collection,
+    incremental: bool,
+    parent: Option<&Backup>,
+) -> Result<BackupOptions> {
+    let Running { app, job, .. } = running;
+    let catalog = app.catalog();
+    let retention = match catalog.backup_settings(cluster.id).await {
+        Ok(settings) => settings.retention_days,
+        Err(CatalogError::NotFound { .. }) => cadence::DEFAULT_RETENTION,
+        Err(error) => return Err(error.into()),
+    };
+    let full_expires = match parent {
+        Some(parent) => full_of(running, parent).await?.and_then(|full| full.expires_at),
+        None => None,
+    };
+    let now = app.now();
+    let expires = |kind, full: Option<Timestamp>| {
+        Some(cadence::expires_at(cluster.plan, kind, retention, now, full))
+    };
+    let url = catalog.connection(cluster.id).await?;
+    let gate = {
+        let running = running.clone();
+        Gate::new(move || {
+            let running = running.clone();
+            async move {
+                running.still_held().await.map_err(|error| {
+                    let kind = match error {
+                        CatalogError::LeaseLost { .. } => strongroom_dataplane::Kind::Failed,
+                        _ => strongroom_dataplane::Kind::Unreachable,
+                    };
+                    let message = "the catalog does not confirm that this job is still ours";
+                    strongroom_dataplane::Error::new(kind, message).caused_by(error)
+                })
+            }
+        })
+    };
+    Ok(BackupOptions {
+        from: Server::parse(url.expose())?,
+        databases: Vec::new(),
+        tables: Vec::new(),
+        workers: app.config().connections,
+        secret: collection.secret.clone(),
+        level: LEVEL,
+        read_point_limit: READ_POINT_LIMIT,
+        incremental,
+        detector: None,
+        managed: Some(ManagedOptions {
+            cluster_id: cluster.id.to_string(),
+            cluster_name: cluster.name.clone(),
+            plan: cluster.plan.to_string(),
+            job_id: job.id.to_string(),
+            full_expires_at: expires(BackupType::Full, None),
+            incremental_expires_at: expires(BackupType::Incremental, full_expires),
+        }),
+        now: catalog.simulated_now(),
+        gate,
+    })
+}
+
+/// The full backup of the chain that a backup is in.
+async fn full_of(running: &Running, backup: &Backup) -> Result<Option<Backup>> {
+    if backup.kind == BackupType::Full {
+        return Ok(Some(backup.clone()));
+    }
+    let chain = running.app.catalog().chain(backup.cluster, backup.full).await?;
+    Ok(chain.into_iter().find(|other| other.engine_id == backup.full))
+}
+
+/// Notes a complete backup, and that its job has ended well, in one transaction. The backup is there
+/// whatever becomes of that: while the catalog is away it is tried again, and then left to the next
+/// holder.
+async fn record(
+    running: &Running,
+    cluster: ClusterId,
+    location: LocationId,
+    manifest: &Manifest,
+) -> Result<Done> {
+    let begun = std::time::Instant::now();
+    let row = as_recorded(manifest, cluster, location, None);
+    loop {
+        let noted = async {
+            failpoint::pass("service.before-record")?;
+            note(running, &row, manifest).await?;
+            failpoint::pass("service.after-record")
+        };
+        match noted.await {
+            Ok(()) => return Ok(Done::Ended),
+            Err(error) if error.may_pass() && begun.elapsed() < PATIENCE => {
+                warn!(error = %error, "the backup is complete, and can not be noted now");
+                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            }
+            Err(error) => {
+                warn!(error = %error, "the backup is complete, and is not noted");
+                return Ok(Done::NotNoted);
+            }
+        }
+    }
+}
+
+async fn note(running: &Running, row: &NewBackup, manifest: &Manifest) -> Result<()> {
+    let Running { app, job, lease, .. } = running;
+    let mut write = app.catalog().begin().await?;
+    let backup = write.record_backup(row, Some(lease)).await?;
+    let result = json!({
+        "backup_id": backup.id,
+        "engine_id": manifest.id,
+        "type": manifest.kind.name(),
+        "full_because": manifest.full_because,
+        "size_bytes": manifest.size_bytes,
+        "stored_bytes": manifest.stored_bytes,
+        "rows": manifest.rows,
+    });
+    write.finish_job(lease, &Ending::Succeeded(result)).await?;
+    write.commit().await?;
+    info!(backup = %manifest.id, kind = manifest.kind.name(), job = %job.id, "backup is complete");
+    Ok(())
+}
