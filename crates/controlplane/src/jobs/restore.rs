@@ -148,11 +148,12 @@ fn fence(running: &Running) -> Fence {
 }
 
 async fn leave_word(running: &Running, publication: Option<Noted>) -> Result<(), EngineError> {
+    let publishes = publication.is_some();
     let word = serde_json::to_value(Word { publication }).unwrap_or_default();
     let noted = async {
         let mut write = running.app.catalog().begin().await?;
         let beat = write.remember(&running.lease, &word).await?;
-        if beat.cancel_requested {
+        if publishes && beat.cancel_requested {
             return Ok(true);
         }
         write.commit().await?;
