@@ -24,6 +24,7 @@ pub struct Paging {
     pub as_of_time: Option<Timestamp>,
     /// The direction of the list.
     #[serde(rename = "pagination.sort_order")]
+    #[param(inline)]
     pub sort_order: Option<SortOrder>,
 }
 
@@ -75,6 +76,13 @@ pub struct Pagination {
     pub next_page: Option<String>,
     /// The token of the previous page.
     pub previous_page: Option<String>,
+}
+
+impl Pagination {
+    /// Of a list that has one page.
+    pub fn only() -> Self {
+        Pagination { next_page: None, previous_page: None }
+    }
 }
 
 impl<T> From<&Listed<T>> for Pagination {

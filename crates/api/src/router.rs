@@ -4,15 +4,14 @@
 //! a net for panics, a limit of size. Whatever refuses on the way does it by [`ApiError`], and the reply
 //! gets the request's id where it passes `guard`.
 
-use std::any::Any;
-use std::time::Duration;
-
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use std::any::Any;
+use std::time::Duration;
 use strongroom_controlplane::{App, Error, Kind};
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -46,6 +45,9 @@ pub(crate) fn operations() -> OpenApiRouter<App> {
         .merge(routes::roles::routes())
         .merge(routes::accounts::routes())
         .merge(routes::audit::routes())
+        .merge(routes::clusters::routes())
+        .merge(routes::backup_settings::routes())
+        .merge(routes::databases::routes())
 }
 
 /// The service's HTTP face.

@@ -10,6 +10,7 @@
 //! Invariant: nothing here asks the machine for the time. It is what the catalog's clock says, so
 //! that a test can live through 45 days, and all parts agree about them.
 
+pub mod alerts;
 pub mod app;
 pub mod cadence;
 pub mod caller;
@@ -33,12 +34,13 @@ pub use scheduler::Scheduler;
 /// Types of the catalog and the engine that this crate's functions take and give.
 pub mod model {
     pub use crate::app::contents::{BackupContents, DatabaseContents, MOST_ROWS, TableContents};
+    pub use crate::app::restores::{RestoreChoices, RestorePlan, RestoreRequest};
     pub use strongroom_catalog::api_keys::ApiKey;
     pub use strongroom_catalog::audit::{
         Actor, ActorKind, AuditEvent, EventFilter, NewEvent, Outcome,
     };
-    pub use strongroom_catalog::backup_settings::BackupSettings;
-    pub use strongroom_catalog::backups::{Backup, BackupFilter, Day};
+    pub use strongroom_catalog::backup_settings::{BackupSettings, SettingsChange};
+    pub use strongroom_catalog::backups::{Backup, BackupFilter, Day, NewBackup};
     pub use strongroom_catalog::clusters::{
         Cluster, ClusterFilter, ClusterSort, ClusterState, Engine, NewCluster, Plan, Provider,
     };
@@ -61,5 +63,5 @@ pub mod model {
     pub use strongroom_dataplane::diff;
     pub use strongroom_dataplane::names::TableName;
     pub use strongroom_dataplane::rows::{TableRows, Value};
-    pub use strongroom_format::manifest::Omission;
+    pub use strongroom_format::manifest::{BackupType, Omission};
 }

@@ -4,11 +4,17 @@
 //! commits. Between begin and commit it asks nobody else: servers and stores are asked before.
 
 mod accounts;
+pub mod attach;
 mod audit;
+pub mod backup_settings;
+pub mod clusters;
 pub(crate) mod collection;
 pub mod contents;
+pub mod databases;
+mod drills;
 mod identity;
 mod organization;
+pub mod restores;
 mod roles;
 mod sessions;
 pub mod storage_locations;
@@ -32,6 +38,7 @@ pub use self::audit::{AuditPage, AuditQuery};
 pub use self::identity::{Identity, Origin};
 pub use self::sessions::SignedIn;
 pub use self::users::{FirstAdministrator, Person, generated_password};
+use crate::alerts::Channels;
 use crate::limits::{Guesses, Requests};
 use crate::{Caller, Permission, Result};
 
@@ -57,6 +64,8 @@ pub struct Config {
     pub requests_per_second: Option<NonZeroU32>,
     /// Whether requests come through a proxy that says, in `X-Forwarded-For`, from where.
     pub behind_proxy: bool,
+    /// Whom to tell of failures.
+    pub alerts: Channels,
 }
 
 impl Config {
@@ -71,6 +80,7 @@ impl Config {
             connections: 2,
             requests_per_second: NonZeroU32::new(10),
             behind_proxy: false,
+            alerts: Channels::default(),
         }
     }
 }
