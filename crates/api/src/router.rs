@@ -1,6 +1,5 @@
 //! What there is: the whole table of routes, and what every request passes through.
 
-
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderName, HeaderValue};

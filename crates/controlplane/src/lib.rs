@@ -35,13 +35,13 @@ pub mod model {
     pub use strongroom_catalog::backup_settings::{BackupSettings, SettingsChange};
     pub use strongroom_catalog::backups::{Backup, BackupFilter, Day, NewBackup};
     pub use strongroom_catalog::clusters::{
-        Cluster, ClusterFilter, ClusterSort, ClusterState, Engine, Plan, Provider,
+        Cluster, ClusterFilter, ClusterSort, ClusterState, Engine, NewCluster, Plan, Provider,
     };
     pub use strongroom_catalog::drills::{Drill, Findings};
     pub use strongroom_catalog::grants::{
         Grant, Grantee, GranteeKind, Resource, ResourceKind, Role,
     };
-    pub use strongroom_catalog::jobs::{Job, JobFilter, JobKind, JobState};
+    pub use strongroom_catalog::jobs::{Job, JobFilter, JobKind, JobState, NewJob};
     pub use strongroom_catalog::organization::Organization;
     pub use strongroom_catalog::restores::{Restore, RestoreFilter, RestoreKind, RestoreObject};
     pub use strongroom_catalog::service_accounts::ServiceAccount;
