@@ -188,7 +188,7 @@ export interface paths {
   };
   '/api/v1/clusters/{cluster_id}/jobs': {
     get: Get<
-      Cluster & { query?: Paging & { kind?: S['JobKind']; state?: S['JobState'] } },
+      Cluster & { query?: Paging & { kind?: string; state?: string } },
       { jobs: S['Job'][]; pagination: S['Pagination'] }
     >;
   };
@@ -422,8 +422,6 @@ export interface components {
       sequences: { schema: string; name: string; before?: string | null; after?: string | null }[];
       large_objects_changed: number;
     };
-    JobKind: 'BACKUP' | 'RESTORE' | 'DRILL' | 'VERIFY' | 'PRUNE' | 'REBUILD' | 'ALERT';
-    JobState: 'PENDING' | 'RUNNING' | 'SUCCEEDED' | 'FAILED' | 'CANCELED';
     Progress: {
       step?: string | null;
       fraction: number;
@@ -438,14 +436,14 @@ export interface components {
         rows_done: string;
         bytes_done: string;
         bytes_total: string;
-        state: 'WAITING' | 'RUNNING' | 'DONE';
+        state: string;
       }[];
       notes: string[];
     };
     Job: {
       id: string;
-      kind: S['JobKind'];
-      state: S['JobState'];
+      kind: string;
+      state: string;
       cluster_id?: string | null;
       backup_id?: string | null;
       description?: string | null;
@@ -506,7 +504,7 @@ export interface components {
       objects?: S['RestoreObject'][];
       restore_opts?: S['RestoreOptions'];
       strongroom: {
-        state: S['JobState'];
+        state: string;
         source_cluster_id: string;
         destination_cluster_id: string;
         started_at?: string | null;
@@ -546,7 +544,7 @@ export interface components {
     };
     Drill: {
       id: string;
-      state: S['JobState'];
+      state: string;
       backup_id: string;
       backup_as_of_time: string;
       created_at: string;

@@ -20,7 +20,6 @@ export type CreateRestore = Schemas['CreateRestore'];
 export type Database = Schemas['Database'];
 export type Drill = Schemas['Drill'];
 export type Job = Schemas['Job'];
-export type JobState = Schemas['JobState'];
 export type Organization = Schemas['Organization'];
 export type Progress = Schemas['Progress'];
 export type Restore = Schemas['Restore'];
