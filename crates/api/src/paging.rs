@@ -77,6 +77,13 @@ pub struct Pagination {
     pub previous_page: Option<String>,
 }
 
+impl Pagination {
+    /// Of a list that has one page.
+    pub fn only() -> Self {
+        Pagination { next_page: None, previous_page: None }
+    }
+}
+
 impl<T> From<&Listed<T>> for Pagination {
     fn from(listed: &Listed<T>) -> Self {
         Pagination { next_page: listed.next.clone(), previous_page: listed.previous.clone() }

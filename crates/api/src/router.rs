@@ -46,6 +46,9 @@ pub(crate) fn operations() -> OpenApiRouter<App> {
         .merge(routes::roles::routes())
         .merge(routes::accounts::routes())
         .merge(routes::audit::routes())
+        .merge(routes::clusters::routes())
+        .merge(routes::backup_settings::routes())
+        .merge(routes::databases::routes())
 }
 
 /// The service's HTTP face.

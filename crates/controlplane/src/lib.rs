@@ -37,8 +37,8 @@ pub mod model {
     pub use strongroom_catalog::audit::{
         Actor, ActorKind, AuditEvent, EventFilter, NewEvent, Outcome,
     };
-    pub use strongroom_catalog::backup_settings::BackupSettings;
-    pub use strongroom_catalog::backups::{Backup, BackupFilter, Day};
+    pub use strongroom_catalog::backup_settings::{BackupSettings, SettingsChange};
+    pub use strongroom_catalog::backups::{Backup, BackupFilter, Day, NewBackup};
     pub use strongroom_catalog::clusters::{
         Cluster, ClusterFilter, ClusterSort, ClusterState, Engine, NewCluster, Plan, Provider,
     };
@@ -61,5 +61,5 @@ pub mod model {
     pub use strongroom_dataplane::diff;
     pub use strongroom_dataplane::names::TableName;
     pub use strongroom_dataplane::rows::{TableRows, Value};
-    pub use strongroom_format::manifest::Omission;
+    pub use strongroom_format::manifest::{BackupType, Omission};
 }

@@ -5,7 +5,10 @@
 
 pub mod accounts;
 pub mod audit;
+pub mod backup_settings;
+pub mod clusters;
 pub mod contents;
+pub mod databases;
 pub mod organization;
 pub mod roles;
 pub mod session;

@@ -67,6 +67,9 @@ async fn every_change_is_in_it_and_no_secret() {
     }
     let log = service.get(&key, "/auditlogevents").await;
     let entries = log.body["entries"].as_array().unwrap();
+    // The first start has made things, too.
+    let asked_for = |entry: &&Value| entry["source"] != "AUDIT_LOG_SOURCE_INTERNAL";
+    let entries: Vec<&Value> = entries.iter().filter(asked_for).collect();
     let actions: Vec<_> = entries
         .iter()
         .map(|entry| entry["action"].as_str().unwrap().strip_prefix("AUDIT_LOG_ACTION_").unwrap())
@@ -100,7 +103,9 @@ async fn it_is_read_from_any_moment_in_both_directions() {
         let mut names = Vec::new();
         let mut from = String::new();
         for _ in 0..10 {
-            let path = format!("/auditlogevents?sort_order={order}&limit=2{from}");
+            let path = format!(
+                "/auditlogevents?action=UPDATE_ORGANIZATION_NAME&sort_order={order}&limit=2{from}"
+            );
             let page = service.get(&key, &path).await;
             assert_eq!(page.status, StatusCode::OK, "{page:?}");
             let entries = page.body["entries"].as_array().unwrap().clone();

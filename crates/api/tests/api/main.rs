@@ -2,6 +2,9 @@
 
 mod accounts;
 mod audit;
+mod backup_settings;
+mod clusters;
+mod databases;
 mod every_operation;
 mod hardening;
 mod openapi;

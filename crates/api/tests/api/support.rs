@@ -9,8 +9,8 @@ use reqwest::header::HeaderMap;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use strongroom_controlplane::model::{
-    Address, Catalog, ClusterId, ClusterState, Engine, FakeClock, Grantee, KeySource, NewCluster,
-    Plan, Provider, Resource, Role,
+    Address, Backup, BackupType, Catalog, ClusterId, ClusterState, Engine, FakeClock, Grantee,
+    KeySource, NewBackup, NewCluster, Plan, Provider, Resource, Role,
 };
 use strongroom_controlplane::{App, Config};
 
@@ -112,6 +112,35 @@ impl TestService {
         cluster.id
     }
 
+    /// Records a backup of a cluster, as if one had been taken now.
+    pub(crate) async fn backup_of(&self, cluster: ClusterId) -> Backup {
+        let catalog = self.app.catalog();
+        let location = catalog.cluster(cluster).await.unwrap().location.unwrap();
+        let now = self.app.now();
+        let engine_id = now.strftime("%Y/%m/%d-%H%M%S.00").to_string().parse().unwrap();
+        let new = NewBackup {
+            cluster,
+            location,
+            engine_id,
+            kind: BackupType::Full,
+            parent: None,
+            full: engine_id,
+            data_from: now,
+            finished_at: now,
+            expires_at: None,
+            size_bytes: 1,
+            stored_bytes: 1,
+            rows: 1,
+            databases: Vec::new(),
+            key_id: None,
+            job: None,
+        };
+        let mut write = catalog.begin().await.unwrap();
+        let recorded = write.record_backup(&new, None).await.unwrap();
+        write.commit().await.unwrap();
+        recorded
+    }
+
     /// Asks the API, as the bearer of `key`.
     pub(crate) async fn ask(&self, key: &str, method: Method, path: &str, body: Value) -> Answer {
         let url = format!("http://{}/api/v1{path}", self.address);
@@ -128,6 +157,13 @@ impl TestService {
     /// A request to the API, to which a test adds what it wants.
     pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         self.client.request(method, format!("http://{}/api/v1{path}", self.address))
+    }
+
+    /// Asks for something, with these parameters.
+    pub(crate) async fn get_with(&self, key: &str, path: &str, query: &[(&str, &str)]) -> Answer {
+        let base = format!("http://{}/api/v1{path}", self.address);
+        let url = reqwest::Url::parse_with_params(&base, query).unwrap();
+        answer(self.client.get(url).bearer_auth(key)).await
     }
 
     /// Asks for something.

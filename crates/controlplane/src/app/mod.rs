@@ -4,9 +4,13 @@
 //! commits. Between begin and commit it asks nobody else: servers and stores are asked before.
 
 mod accounts;
+pub mod attach;
 mod audit;
+pub mod backup_settings;
+pub mod clusters;
 pub(crate) mod collection;
 pub mod contents;
+pub mod databases;
 mod identity;
 mod organization;
 mod roles;
