@@ -108,7 +108,7 @@ export interface paths {
     >;
     post: Send<Empty, S['CreateCluster'], S['Cluster']>;
   };
-  '/api/v1/clusters/check-connection': { post: Send<Empty, { url: string }, S['ConnectionCheck']> };
+  '/api/v1/clusters/check-connection': { post: Send<Empty, { url: string }, S['CheckedConnection']> };
   '/api/v1/clusters/{cluster_id}': {
     get: Get<Cluster, S['Cluster']>;
     delete: Get<Cluster, S['Cluster']>;
@@ -127,7 +127,7 @@ export interface paths {
     delete: Get<{ path: { cluster_id: string; name: string } }, S['Database']>;
   };
   '/api/v1/clusters/{cluster_id}/backups-config': {
-    get: Get<Cluster, S['BackupConfig']>;
+    get: Get<Cluster, S['BackupConfiguration']>;
     patch: Send<
       Cluster,
       {
@@ -136,7 +136,7 @@ export interface paths {
         retention_days?: number;
         strongroom?: { drill_every_days?: number | null };
       },
-      S['BackupConfig']
+      S['BackupConfiguration']
     >;
   };
   '/api/v1/clusters/{cluster_id}/backups': {
@@ -281,11 +281,11 @@ export interface components {
       created_at: string;
     };
     StorageCheck: { milliseconds: number };
-    ConnectionCheck: {
+    CheckedConnection: {
       server_version: string;
       system_identifier?: string | null;
       privileges: string[];
-      problems: string[];
+      problems: { message: string; remedy?: string | null; blocking: boolean }[];
     };
     Cluster: {
       id: string;
@@ -304,7 +304,7 @@ export interface components {
         regions: string[];
         primary_region?: string | null;
         storage_location_id?: string | null;
-        connection_url: string;
+        connection_url?: string | null;
         server_version?: string | null;
         managed_backups: { available: boolean; reason?: string | null };
         last_backup_at?: string | null;
@@ -333,7 +333,7 @@ export interface components {
       table_count: string;
       strongroom?: { primary_region?: string | null; regions: string[]; owner?: string | null };
     };
-    BackupConfig: {
+    BackupConfiguration: {
       enabled: boolean;
       frequency_minutes: number;
       retention_days: number;

@@ -131,6 +131,7 @@ function Storage({ cluster }: { cluster: Cluster }) {
 function Connection({ cluster }: { cluster: Cluster }) {
   const connection = useQuery(connectionStringQuery(cluster.id));
   const text = connection.data?.connection_string ?? cluster.strongroom.connection_url;
+  if (!text) return null;
   return (
     <Paper className="panel" p="lg">
       <Title order={2} mb={4}>
