@@ -10,6 +10,7 @@
 //! Invariant: nothing here asks the machine for the time. It is what the catalog's clock says, so
 //! that a test can live through 45 days, and all parts agree about them.
 
+pub mod alerts;
 pub mod app;
 pub mod cadence;
 pub mod caller;
@@ -33,6 +34,7 @@ pub use scheduler::Scheduler;
 /// Types of the catalog and the engine that this crate's functions take and give.
 pub mod model {
     pub use crate::app::contents::{BackupContents, DatabaseContents, MOST_ROWS, TableContents};
+    pub use crate::app::restores::{RestoreChoices, RestorePlan, RestoreRequest};
     pub use strongroom_catalog::api_keys::ApiKey;
     pub use strongroom_catalog::audit::{
         Actor, ActorKind, AuditEvent, EventFilter, NewEvent, Outcome,

@@ -11,8 +11,10 @@ pub mod clusters;
 pub(crate) mod collection;
 pub mod contents;
 pub mod databases;
+mod drills;
 mod identity;
 mod organization;
+pub mod restores;
 mod roles;
 mod sessions;
 pub mod storage_locations;
@@ -36,6 +38,7 @@ pub use self::audit::{AuditPage, AuditQuery};
 pub use self::identity::{Identity, Origin};
 pub use self::sessions::SignedIn;
 pub use self::users::{FirstAdministrator, Person, generated_password};
+use crate::alerts::Channels;
 use crate::limits::{Guesses, Requests};
 use crate::{Caller, Permission, Result};
 
@@ -61,6 +64,8 @@ pub struct Config {
     pub requests_per_second: Option<NonZeroU32>,
     /// Whether requests come through a proxy that says, in `X-Forwarded-For`, from where.
     pub behind_proxy: bool,
+    /// Whom to tell of failures.
+    pub alerts: Channels,
 }
 
 impl Config {
@@ -75,6 +80,7 @@ impl Config {
             connections: 2,
             requests_per_second: NonZeroU32::new(10),
             behind_proxy: false,
+            alerts: Channels::default(),
         }
     }
 }
