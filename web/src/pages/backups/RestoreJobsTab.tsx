@@ -33,6 +33,7 @@ export function RestoreJobsTab() {
     { header: 'Restore end', cell: (restore) => <When at={restore.completed_at} /> },
     {
       header: 'Job ID',
+      nowrap: true,
       cell: (restore) => (
         <Anchor
           component={Link}

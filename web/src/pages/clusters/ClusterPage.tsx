@@ -16,7 +16,7 @@ import { Facts } from '../../components/Facts';
 import { Page } from '../../components/Page';
 import { useNow } from '../../components/useNow';
 import { databaseSize, toNumber } from '../../format/size';
-import { dateTime, fromNow } from '../../format/time';
+import { dateTime, dueIn, fromNow } from '../../format/time';
 import { paths } from '../../paths';
 import { useCluster } from './ClusterLayout';
 import { BackupMark, ClusterState, engineName, planName, providerName } from './words';
@@ -74,7 +74,7 @@ export function ClusterPage() {
                 [
                   'Next backup',
                   strongroom.next_backup_at
-                    ? `${dateTime(strongroom.next_backup_at)} UTC (${fromNow(strongroom.next_backup_at, now)})`
+                    ? `${dateTime(strongroom.next_backup_at)} UTC (${dueIn(strongroom.next_backup_at, now)})`
                     : 'None is scheduled',
                 ],
                 ['Stored in', location ? `${location.name} (${location.region})` : '--'],
