@@ -17,12 +17,17 @@ pub mod caller;
 pub mod error;
 pub mod failpoint;
 pub mod jobs;
+mod limits;
+pub mod metrics;
 pub mod rebuild;
 pub mod scheduler;
 pub mod simulate;
 pub mod statement;
 
-pub use app::{App, Config, Identity, Origin};
+pub use app::{
+    Account, App, AuditPage, AuditQuery, Config, FirstAdministrator, Identity, Origin, Person,
+    SignedIn, generated_password,
+};
 pub use caller::{Action, Caller, Permission};
 pub use error::{Error, Kind, Result};
 pub use scheduler::Scheduler;
@@ -35,10 +40,10 @@ pub mod model {
     pub use strongroom_catalog::audit::{
         Actor, ActorKind, AuditEvent, EventFilter, NewEvent, Outcome,
     };
-    pub use strongroom_catalog::backup_settings::BackupSettings;
-    pub use strongroom_catalog::backups::{Backup, BackupFilter, Day};
+    pub use strongroom_catalog::backup_settings::{BackupSettings, SettingsChange};
+    pub use strongroom_catalog::backups::{Backup, BackupFilter, Day, NewBackup};
     pub use strongroom_catalog::clusters::{
-        Cluster, ClusterFilter, ClusterSort, ClusterState, Engine, Plan, Provider,
+        Cluster, ClusterFilter, ClusterSort, ClusterState, Engine, NewCluster, Plan, Provider,
     };
     pub use strongroom_catalog::drills::{Drill, Findings};
     pub use strongroom_catalog::grants::{
@@ -58,6 +63,7 @@ pub mod model {
     };
     pub use strongroom_dataplane::diff;
     pub use strongroom_dataplane::names::TableName;
+    pub use strongroom_dataplane::restore::Comparison;
     pub use strongroom_dataplane::rows::{TableRows, Value};
-    pub use strongroom_format::manifest::Omission;
+    pub use strongroom_format::manifest::{BackupType, Omission};
 }

@@ -50,8 +50,7 @@ async fn list_restores(
 ) -> Reply<Restores> {
     let page = paging.page()?;
     let When { start_time, end_time } = when;
-    let listed =
-        app.restores(&signed.caller, cluster.into(), start_time, end_time, &page).await?;
+    let listed = app.restores(&signed.caller, cluster.into(), start_time, end_time, &page).await?;
     Ok(Json(Restores::new(listed, |restore| app.restore_actions(&signed.caller, restore))))
 }
 

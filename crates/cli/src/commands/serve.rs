@@ -1,20 +1,24 @@
 //! `strongroom serve`: the service, in one process.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use strongroom_catalog::{Address, Catalog, KeySource, SystemClock};
+use strongroom_catalog::{Address, Catalog, KeySource, Secret, SystemClock};
+use strongroom_controlplane::alerts::{Channels, Email, Webhook};
 use strongroom_controlplane::{App, Config, Scheduler, jobs::Worker};
 use strongroom_dataplane::{CancellationToken, Error, Kind, Result};
 use tokio::net::TcpListener;
-use tracing::info;
+use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
 use crate::args::duration;
 
+/// Holds the password of the administrator that the first start makes.
+const ADMIN_PASSWORD: &str = "STRONGROOM_ADMIN_PASSWORD";
 /// How long requests under way may take to end when the service is stopped.
 const FAREWELL: Duration = Duration::from_secs(10);
 
@@ -114,9 +118,83 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration)]
     grace: Duration,
 
+    /// The address of the Org Administrator that is made where there is no user yet. The password is
+    /// taken from STRONGROOM_ADMIN_PASSWORD, or made up and logged once
+    #[arg(long, value_name = "E-MAIL", default_value = "admin@localhost")]
+    admin_email: String,
+
+    /// Requests per second that each user and service account may make; 0: as many as they like
+    #[arg(long, value_name = "N", default_value = "10")]
+    requests_per_second: u32,
+
+    /// Requests come through a proxy: believe the last address in its X-Forwarded-For
+    #[arg(long)]
+    behind_proxy: bool,
+
+    #[command(flatten)]
+    alerts: AlertArgs,
+
     /// The form of the log
     #[arg(long, value_enum, default_value = "text")]
     log_format: LogFormat,
+}
+
+/// Whom to tell of failures.
+#[derive(Debug, Args)]
+struct AlertArgs {
+    /// Failures, and backups that are missing, are sent here as JSON
+    #[arg(long, value_name = "URL", env = "STRONGROOM_ALERT_WEBHOOK", hide_env_values = true)]
+    alert_webhook: Option<String>,
+
+    /// What those messages are signed with
+    #[arg(
+        long,
+        value_name = "SECRET",
+        env = "STRONGROOM_ALERT_WEBHOOK_SECRET",
+        hide_env_values = true,
+        requires = "alert_webhook"
+    )]
+    alert_webhook_secret: Option<String>,
+
+    /// They are mailed to these addresses, separated by commas
+    #[arg(
+        long,
+        value_name = "ADDRESSES",
+        env = "STRONGROOM_ALERT_EMAIL_TO",
+        requires = "smtp_url"
+    )]
+    alert_email_to: Option<String>,
+
+    /// Who those mails are from
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "STRONGROOM_ALERT_EMAIL_FROM",
+        default_value = "Strongroom <strongroom@localhost>"
+    )]
+    alert_email_from: String,
+
+    /// The mail server: smtps://user:password@host:465, or smtp://host:25
+    #[arg(long, value_name = "URL", env = "STRONGROOM_SMTP_URL", hide_env_values = true)]
+    smtp_url: Option<String>,
+}
+
+impl AlertArgs {
+    fn channels(self) -> Result<Channels> {
+        let secret = self.alert_webhook_secret.map(Secret::new);
+        let webhook = self.alert_webhook.map(|url| Webhook { url: Secret::new(url), secret });
+        let email = match (self.smtp_url, self.alert_email_to) {
+            (Some(server), Some(to)) => {
+                let made = Email::new(Secret::new(server), &self.alert_email_from, &to);
+                let usage = |error: strongroom_controlplane::Error| {
+                    Error::new(Kind::Usage, error.full_text())
+                };
+                Some(made.map_err(usage)?)
+            }
+            _ => None,
+        };
+        Ok(Channels { webhook, email })
+    }
 }
 
 impl ServeArgs {
@@ -127,7 +205,11 @@ impl ServeArgs {
         config.workers = self.job_workers.into();
         config.lease = self.lease.try_into().unwrap_or(config.lease);
         config.grace = self.grace;
+        config.requests_per_second = NonZeroU32::new(self.requests_per_second);
+        config.behind_proxy = self.behind_proxy;
+        config.alerts = self.alerts.channels()?;
         let app = App::start(catalog.clone(), config).await.map_err(service_error)?;
+        first_administrator(&app, &self.admin_email).await?;
 
         let failed = |error: std::io::Error| {
             Error::new(Kind::Failed, format!("can not listen on {}: {error}", self.listen))
@@ -139,7 +221,10 @@ impl ServeArgs {
         let mut jobs = tokio::task::JoinSet::new();
         for number in 0..app.config().workers {
             let (worker, end) = (Worker::new(app.clone(), number), end.clone());
-            jobs.spawn(async move { worker.run(end).await });
+            // A thread of its own for each: so a job never stands in the way of a request, and need not
+            // move between threads.
+            let runtime = tokio::runtime::Handle::current();
+            jobs.spawn_blocking(move || runtime.block_on(worker.run(end)));
         }
         let (scheduler, ending) = (Scheduler::new(app.clone()), end.clone());
         jobs.spawn(async move { scheduler.run(ending).await });
@@ -156,6 +241,25 @@ impl ServeArgs {
         info!("stopped");
         Ok(String::new())
     }
+}
+
+/// Makes somebody who can sign in, where there is nobody. A password that is made up here is the one
+/// secret that ever goes to the log: nobody else knows it, and its user is asked to change it.
+async fn first_administrator(app: &App, email: &str) -> Result<()> {
+    let given = std::env::var(ADMIN_PASSWORD).ok().filter(|password| !password.is_empty());
+    let given = given.map(Secret::new);
+    let Some(made) = app.ensure_administrator(email, given).await.map_err(service_error)? else {
+        return Ok(());
+    };
+    match made.password {
+        None => info!(email = made.user.email, "made the first administrator"),
+        Some(password) => warn!(
+            email = made.user.email,
+            password = password.expose(),
+            "made the first administrator; this password is shown once: sign in, and change it"
+        ),
+    }
+    Ok(())
 }
 
 /// Serves until `end` is rung, and then for as long as requests under way take, but not for ever: a

@@ -26,3 +26,4 @@ mod stopping;
 mod support;
 mod tables;
 mod usage;
+mod users;

@@ -80,7 +80,7 @@ pub(super) async fn run(running: &Running) -> Result<Done> {
 
 async fn put_back(running: &Running, restore: &Restore) -> Result<Went> {
     let Running { app, job, .. } = running;
-    let server = app.restore_server(restore.destination).await?;
+    let server = app.server_of(restore.destination).await?;
     if let Some(restored) = published(running, &server).await? {
         return Ok(Went::Well(restored));
     }
