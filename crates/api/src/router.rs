@@ -4,6 +4,8 @@
 //! a net for panics, a limit of size. Whatever refuses on the way does it by [`ApiError`], and the reply
 //! gets the request's id where it passes `guard`.
 
+use std::any::Any;
+use std::time::Duration;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
@@ -38,6 +40,8 @@ const LONGEST_ID: usize = 64;
 pub(crate) fn operations() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(routes::contents::routes())
+        .merge(routes::restores::routes())
+        .merge(routes::drills::routes())
         .merge(routes::storage_locations::routes())
         .merge(routes::session::routes())
         .merge(routes::organization::routes())
@@ -56,6 +60,8 @@ pub fn router(app: App) -> Router {
     let router = operations
         .nest("/api/v1", routes::roles::without_ids())
         .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(routes::observe::ready))
+        .route("/metrics", get(routes::observe::metrics))
         .route("/api/v1/openapi.json", get(|| async { axum::Json(openapi::document()) }))
         .fallback(elsewhere)
         .method_not_allowed_fallback(|| async {

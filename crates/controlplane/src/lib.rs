@@ -18,6 +18,7 @@ pub mod error;
 pub mod failpoint;
 pub mod jobs;
 mod limits;
+pub mod metrics;
 pub mod rebuild;
 pub mod scheduler;
 pub mod simulate;
@@ -62,6 +63,7 @@ pub mod model {
     };
     pub use strongroom_dataplane::diff;
     pub use strongroom_dataplane::names::TableName;
+    pub use strongroom_dataplane::restore::Comparison;
     pub use strongroom_dataplane::rows::{TableRows, Value};
     pub use strongroom_format::manifest::{BackupType, Omission};
 }

@@ -10,6 +10,7 @@ mod every_operation;
 mod hardening;
 mod openapi;
 mod organization;
+mod restores;
 mod sessions;
 mod storage_locations;
 mod support;
