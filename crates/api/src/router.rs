@@ -1,6 +1,5 @@
 //! What there is: the whole table of routes, and what every request passes through.
 
-
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderName, HeaderValue};
@@ -25,6 +24,8 @@ const LARGEST_BODY: usize = 1024 * 1024;
 pub(crate) fn operations() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(routes::organization::routes())
+        .merge(routes::backups::routes())
+        .merge(routes::jobs::routes())
         .merge(routes::contents::routes())
         .merge(routes::storage_locations::routes())
 }

@@ -28,6 +28,7 @@ pub use scheduler::Scheduler;
 
 /// Types of the catalog and the engine that this crate's functions take and give.
 pub mod model {
+    pub use crate::app::backups::StoragePoint;
     pub use crate::app::contents::{BackupContents, DatabaseContents, MOST_ROWS, TableContents};
     pub use strongroom_catalog::api_keys::ApiKey;
     pub use strongroom_catalog::audit::{
@@ -57,5 +58,5 @@ pub mod model {
     pub use strongroom_dataplane::diff;
     pub use strongroom_dataplane::names::TableName;
     pub use strongroom_dataplane::rows::{TableRows, Value};
-    pub use strongroom_format::manifest::Omission;
+    pub use strongroom_format::manifest::{BackupType, Omission};
 }

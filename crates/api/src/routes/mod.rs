@@ -1,6 +1,8 @@
 //! The handlers: a file per noun, each with a function that lists its routes.
 
+pub mod backups;
 pub mod contents;
+pub mod jobs;
 pub mod organization;
 pub mod storage_locations;
 

@@ -3,7 +3,9 @@
 //! Field names are those of the original's API where it has them; what is ours beside it stands in
 //! an object named `strongroom`, so that it can not clash with what the original adds later.
 
+pub mod backups;
 pub mod contents;
+pub mod jobs;
 pub mod organization;
 pub mod storage_locations;
 

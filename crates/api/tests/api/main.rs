@@ -1,5 +1,6 @@
 //! The API over a real socket, with a real catalog, and real clusters where they matter.
 
+mod backups;
 mod openapi;
 mod organization;
 mod storage_locations;

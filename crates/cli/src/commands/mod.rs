@@ -10,6 +10,7 @@ mod restore;
 mod rows;
 mod serve;
 mod show;
+mod simulate;
 mod verify;
 
 use clap::Subcommand;
@@ -31,6 +32,8 @@ pub(crate) enum Command {
     Rekey(rekey::RekeyArgs),
     Serve(serve::ServeArgs),
     Catalog(catalog::CatalogCommand),
+    #[command(hide = true)]
+    Simulate(simulate::SimulateArgs),
 }
 
 /// Does what was asked for.
@@ -48,5 +51,6 @@ pub(crate) async fn run(cli: Cli) -> Result<String> {
         Command::Rekey(args) => args.run(json).await,
         Command::Serve(args) => args.run().await,
         Command::Catalog(args) => args.run(json).await,
+        Command::Simulate(args) => args.run().await,
     }
 }

@@ -20,6 +20,8 @@ mod listing;
 mod prune;
 mod rows;
 mod same_names;
+#[cfg(feature = "failpoints")]
+mod service_crashes;
 mod source;
 mod state;
 mod stopping;

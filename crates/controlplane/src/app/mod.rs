@@ -3,9 +3,11 @@
 //! A method that changes something begins one catalog transaction, writes change and audit event, and
 //! commits. Between begin and commit it asks nobody else: servers and stores are asked before.
 
+pub mod backups;
 pub(crate) mod collection;
 pub mod contents;
 mod identity;
+mod jobs;
 mod organization;
 pub mod storage_locations;
 
