@@ -47,6 +47,7 @@ pub(crate) struct Period {
 struct Which {
     /// Only those of this type.
     #[serde(rename = "type")]
+    #[param(inline)]
     kind: Option<BackupType>,
     /// Only those that hold this database.
     database: Option<String>,
