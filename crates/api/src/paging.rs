@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct Paging {
-    /// The token of a page, from an earlier reply.
+    /// The token of a page, from an earlier reply. Empty: the first page.
     #[serde(rename = "pagination.page")]
     pub page: Option<String>,
     /// The most objects of the reply; 500 if it is left out.
@@ -38,6 +38,15 @@ pub enum SortOrder {
     Descending,
 }
 
+impl From<SortOrder> for Order {
+    fn from(order: SortOrder) -> Self {
+        match order {
+            SortOrder::Ascending => Order::Ascending,
+            SortOrder::Descending => Order::Descending,
+        }
+    }
+}
+
 impl Paging {
     /// As the catalog wants it.
     pub fn page(self) -> Result<Page, Error> {
@@ -49,11 +58,13 @@ impl Paging {
                 return Err(Error::invalid(message));
             }
         };
-        let order = self.sort_order.map(|order| match order {
-            SortOrder::Ascending => Order::Ascending,
-            SortOrder::Descending => Order::Descending,
-        });
-        Ok(Page { limit, order, as_of: self.as_of_time, token: self.page })
+        let order = self.sort_order.map(Order::from);
+        Ok(Page {
+            limit,
+            order,
+            as_of: self.as_of_time,
+            token: self.page.filter(|token| !token.is_empty()),
+        })
     }
 }
 
@@ -64,6 +75,13 @@ pub struct Pagination {
     pub next_page: Option<String>,
     /// The token of the previous page.
     pub previous_page: Option<String>,
+}
+
+impl Pagination {
+    /// Of a list that has one page.
+    pub fn only() -> Self {
+        Pagination { next_page: None, previous_page: None }
+    }
 }
 
 impl<T> From<&Listed<T>> for Pagination {

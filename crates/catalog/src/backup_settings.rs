@@ -110,6 +110,21 @@ impl FromRow for Upkeep {
 const COLUMNS: &str = "cluster_id, enabled, frequency_minutes, retention_days, drill_every_days, \
                        retention_set_at, generation, updated_at";
 
+/// What a [`Schedule`] is read from. Each of the inner questions reads one end of an index.
+pub(crate) const SCHEDULE: &str = "plan, provider, clusters.state AS state, location_id, \
+    backup_settings.cluster_id AS cluster_id, enabled, frequency_minutes, retention_days, \
+    drill_every_days, retention_set_at, generation, \
+    backup_settings.updated_at AS settings_updated_at, \
+    (SELECT slot FROM jobs WHERE jobs.cluster_id = clusters.id AND kind = 'backup' \
+     AND slot IS NOT NULL ORDER BY created_at DESC, jobs.id DESC LIMIT 1) AS last_slot, \
+    (SELECT max(data_from) FROM backups WHERE backups.cluster_id = clusters.id) AS last_backup, \
+    (SELECT data_from FROM backups WHERE backups.cluster_id = clusters.id AND kind = 'full' \
+     ORDER BY data_from DESC LIMIT 1) AS last_full, \
+    EXISTS (SELECT 1 FROM jobs WHERE jobs.cluster_id = clusters.id AND kind = 'backup' \
+     AND jobs.state IN ('pending', 'running')) AS open, \
+    (SELECT max(created_at) FROM jobs WHERE jobs.cluster_id = clusters.id AND kind = 'drill') \
+     AS last_drill";
+
 impl FromRow for BackupSettings {
     fn from_row(row: &Row) -> Result<Self> {
         Ok(BackupSettings {
@@ -163,23 +178,12 @@ impl Catalog {
     /// All that the scheduler must know, in one statement: every cluster that is attached and has
     /// backups enabled.
     pub async fn schedules(&self) -> Result<Vec<Schedule>> {
-        let sql = "SELECT plan, provider, state, location_id, cluster_id, enabled, \
-                   frequency_minutes, retention_days, drill_every_days, retention_set_at, \
-                   generation, \
-                   backup_settings.updated_at AS settings_updated_at, \
-                   (SELECT slot FROM jobs WHERE jobs.cluster_id = clusters.id \
-                    AND kind = 'backup' AND slot IS NOT NULL \
-                    ORDER BY created_at DESC, jobs.id DESC LIMIT 1) AS last_slot, \
-                   (SELECT max(data_from) FROM backups WHERE backups.cluster_id = clusters.id) \
-                    AS last_backup, \
-                   (SELECT data_from FROM backups WHERE backups.cluster_id = clusters.id \
-                    AND kind = 'full' ORDER BY data_from DESC LIMIT 1) AS last_full, \
-                   EXISTS (SELECT 1 FROM jobs WHERE jobs.cluster_id = clusters.id \
-                    AND kind = 'backup' AND jobs.state IN ('pending', 'running')) AS open, \
-                   (SELECT max(created_at) FROM jobs WHERE jobs.cluster_id = clusters.id \
-                    AND kind = 'drill') AS last_drill \
-                   FROM clusters JOIN backup_settings ON backup_settings.cluster_id = clusters.id \
-                   WHERE clusters.state = 'CREATED' AND enabled = $1 ORDER BY clusters.id";
+        let sql = format!(
+            "SELECT {SCHEDULE} FROM clusters \
+             JOIN backup_settings ON backup_settings.cluster_id = clusters.id \
+             WHERE clusters.state = 'CREATED' AND enabled = $1 ORDER BY clusters.id"
+        );
+        let sql = sqlx::AssertSqlSafe(sql);
         self.database.all("reading schedules", sql, args![true]).await
     }
 

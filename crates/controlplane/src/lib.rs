@@ -10,18 +10,23 @@
 //! Invariant: nothing here asks the machine for the time. It is what the catalog's clock says, so
 //! that a test can live through 45 days, and all parts agree about them.
 
+pub mod alerts;
 pub mod app;
 pub mod cadence;
 pub mod caller;
 pub mod error;
 pub mod failpoint;
 pub mod jobs;
+mod limits;
 pub mod rebuild;
 pub mod scheduler;
 pub mod simulate;
 pub mod statement;
 
-pub use app::{App, Config, Identity, Origin};
+pub use app::{
+    Account, App, AuditPage, AuditQuery, Config, FirstAdministrator, Identity, Origin, Person,
+    SignedIn, generated_password,
+};
 pub use caller::{Action, Caller, Permission};
 pub use error::{Error, Kind, Result};
 pub use scheduler::Scheduler;
@@ -30,14 +35,15 @@ pub use scheduler::Scheduler;
 pub mod model {
     pub use crate::app::backups::StoragePoint;
     pub use crate::app::contents::{BackupContents, DatabaseContents, MOST_ROWS, TableContents};
+    pub use crate::app::restores::{RestoreChoices, RestorePlan, RestoreRequest};
     pub use strongroom_catalog::api_keys::ApiKey;
     pub use strongroom_catalog::audit::{
         Actor, ActorKind, AuditEvent, EventFilter, NewEvent, Outcome,
     };
-    pub use strongroom_catalog::backup_settings::BackupSettings;
-    pub use strongroom_catalog::backups::{Backup, BackupFilter, Day};
+    pub use strongroom_catalog::backup_settings::{BackupSettings, SettingsChange};
+    pub use strongroom_catalog::backups::{Backup, BackupFilter, Day, NewBackup};
     pub use strongroom_catalog::clusters::{
-        Cluster, ClusterFilter, ClusterSort, ClusterState, Engine, Plan, Provider,
+        Cluster, ClusterFilter, ClusterSort, ClusterState, Engine, NewCluster, Plan, Provider,
     };
     pub use strongroom_catalog::drills::{Drill, Findings};
     pub use strongroom_catalog::grants::{

@@ -57,7 +57,9 @@ async fn a_bucket_is_kept_with_its_keys_and_shown_without() {
     assert_eq!(s3.keys_of_objects(), Vec::<String>::new(), "nothing is left of the check");
 
     // Other keys of the same bucket: wrong ones are told by the next check.
-    let wrong = s3.url("backups").replace(s3.keys().1, "wrong");
+    let url = s3.url("backups");
+    let (place, _) = url.split_once("&AWS_SECRET_ACCESS_KEY=").unwrap();
+    let wrong = format!("{place}&AWS_SECRET_ACCESS_KEY=wrong");
     let changed = service.ask(&key, Method::PATCH, &path, json!({ "url": wrong })).await;
     assert_eq!(changed.body, made.body, "what is shown stays");
     let refused = service.ask(&key, Method::POST, &format!("{path}/check"), Value::Null).await;
@@ -93,7 +95,7 @@ async fn a_store_that_does_not_delete_is_found_out() {
     let body = json!({ "name": "s3", "region": "local", "url": s3.url("x") });
     let made = create(&service, &key, body).await;
     let path = format!("/storage-locations/{}/check", made.body["id"].as_str().unwrap());
-    s3.inject(Fault::status(403).on("DELETE"));
+    s3.inject(Fault::status(403).on("POST"));
     let refused = service.ask(&key, Method::POST, &path, Value::Null).await;
     assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{refused:?}");
     let message = refused.body["message"].as_str().unwrap();

@@ -11,6 +11,7 @@ mod rows;
 mod serve;
 mod show;
 mod simulate;
+mod users;
 mod verify;
 
 use clap::Subcommand;
@@ -31,6 +32,7 @@ pub(crate) enum Command {
     Prune(prune::PruneArgs),
     Rekey(rekey::RekeyArgs),
     Serve(serve::ServeArgs),
+    Users(users::UsersArgs),
     Catalog(catalog::CatalogCommand),
     #[command(hide = true)]
     Simulate(simulate::SimulateArgs),
@@ -50,6 +52,7 @@ pub(crate) async fn run(cli: Cli) -> Result<String> {
         Command::Prune(args) => args.run(json).await,
         Command::Rekey(args) => args.run(json).await,
         Command::Serve(args) => args.run().await,
+        Command::Users(args) => args.run(json).await,
         Command::Catalog(args) => args.run(json).await,
         Command::Simulate(args) => args.run().await,
     }

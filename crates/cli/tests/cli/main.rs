@@ -28,3 +28,4 @@ mod stopping;
 mod support;
 mod tables;
 mod usage;
+mod users;

@@ -17,14 +17,13 @@
 use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
-use serde_json::json;
 use strongroom_catalog::CatalogError;
-use strongroom_catalog::jobs::{Claimed, Ending, JobKind, NewJob};
+use strongroom_catalog::jobs::{Claimed, Ending, JobKind};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, error, info, info_span, warn};
 
-use super::{ATTEMPTS, Done, Reporter, Running, backup, prune};
-use crate::{App, Error, Kind, Result, failpoint};
+use super::{ATTEMPTS, Done, Reporter, Running, alert, backup, drill, prune, restore};
+use crate::{App, Error, Kind, Result, alerts, failpoint};
 
 /// How long a worker sleeps when nothing is due and nobody rings, and between heartbeats at most.
 const NAP: Duration = Duration::from_secs(1);
@@ -156,7 +155,7 @@ impl Worker {
                 Ending::Failed { code: error.code().to_owned(), message: error.full_text() };
             write.finish_job(lease, &ending).await?;
             if runs(JobKind::Alert) && job.kind != JobKind::Alert {
-                write.enqueue(&alert(job.id, job.cluster)).await?;
+                write.enqueue(&alerts::job_failed(job)).await?;
             }
         }
         Ok(write.commit().await?)
@@ -168,19 +167,9 @@ fn pause_after(attempts: i64) -> SignedDuration {
     SignedDuration::from_mins(1 << (attempts - 1).clamp(0, 4))
 }
 
-/// The job that tells of a job that failed.
-fn alert(job: strongroom_catalog::JobId, cluster: Option<strongroom_catalog::ClusterId>) -> NewJob {
-    NewJob {
-        cluster,
-        slot: Some(format!("alert/{job}")),
-        payload: json!({"event": "job_failed", "job_id": job}),
-        requested_by: Some("worker".to_owned()),
-        ..NewJob::new(JobKind::Alert)
-    }
-}
-
 /// Kinds that this build runs.
-const KINDS: &[JobKind] = &[JobKind::Backup, JobKind::Prune];
+const KINDS: &[JobKind] =
+    &[JobKind::Backup, JobKind::Prune, JobKind::Restore, JobKind::Drill, JobKind::Alert];
 
 /// Whether jobs of this kind are run.
 pub(crate) fn runs(kind: JobKind) -> bool {
@@ -193,6 +182,9 @@ async fn run(running: &Running) -> Result<Done> {
     match running.job.kind {
         JobKind::Backup => backup::run(running).await,
         JobKind::Prune => prune::run(running).await,
+        JobKind::Restore => restore::run(running).await,
+        JobKind::Drill => drill::run(running).await,
+        JobKind::Alert => alert::run(running).await,
         other => Err(Error::new(
             Kind::Unsupported,
             format!("jobs of kind {other} are not run by this build"),

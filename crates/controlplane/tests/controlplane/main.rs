@@ -1,6 +1,6 @@
 //! Scenarios of the control plane, with real servers, a real catalog and the real engine.
 //!
-//! What many of them need is in [`support`].
+//! What many of them need is in [`support`], and what restores need in [`restoring`].
 
 #![allow(
     clippy::unwrap_used,
@@ -8,6 +8,11 @@
     reason = "tests tell what failed by panicking, and their names are their documentation"
 )]
 
+mod alerts;
 mod backups;
+mod drills;
+mod restores;
+mod restores_killed;
+mod restoring;
 mod simulation;
 mod support;

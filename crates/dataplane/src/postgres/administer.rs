@@ -4,8 +4,6 @@
 //! is the verifier that the server would make of it, so that neither its log nor its statistics of
 //! statements can have it.
 
-use std::collections::HashMap;
-
 use futures::{StreamExt, stream};
 use tokio_postgres::error::SqlState;
 
@@ -28,37 +26,14 @@ pub struct DatabaseInfo {
     pub name: String,
     /// Who owns it.
     pub owner: String,
-    /// The settings that it has for everybody, by name.
-    pub settings: HashMap<String, String>,
 }
 
 /// All databases but templates and staging remains, by name.
 pub async fn databases(server: &Server) -> Result<Vec<DatabaseInfo>> {
     let client = connect(server, &server.database).await?;
-    let rows = client
-        .query(
-            "SELECT d.datname::text, s.setconfig FROM pg_database d \
-             JOIN pg_db_role_setting s ON s.setdatabase = d.oid AND s.setrole = 0",
-            &[],
-        )
-        .await?;
-    let mut settings: HashMap<String, HashMap<String, String>> = HashMap::new();
-    for row in rows {
-        let (name, set): (String, Option<Vec<String>>) = (row.get(0), row.get(1));
-        let pairs = set.unwrap_or_default();
-        let pairs = pairs.iter().filter_map(|pair| pair.split_once('='));
-        let pairs = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        settings.insert(name, pairs.collect());
-    }
-    let mut found: Vec<_> = catalog::databases(&client)
-        .await?
-        .into_iter()
-        .map(|row| DatabaseInfo {
-            settings: settings.remove(&row.name).unwrap_or_default(),
-            name: row.name,
-            owner: row.owner,
-        })
-        .collect();
+    let rows = catalog::databases(&client).await?.into_iter();
+    let mut found: Vec<_> =
+        rows.map(|row| DatabaseInfo { name: row.name, owner: row.owner }).collect();
     found.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(found)
 }
