@@ -18,6 +18,8 @@ pub const REQUEST_HEADER: &str = "x-strongroom-request";
 pub const VERSION_HEADER: &str = "cc-version";
 /// The header with the request's id.
 pub const REQUEST_ID_HEADER: &str = "x-request-id";
+const FORWARDED_FOR: &str = "x-forwarded-for";
+const FORWARDED_PROTO: &str = "x-forwarded-proto";
 /// The versions that are spoken; they are the same here.
 const VERSIONS: &[&str] = &["2022-03-31", "2022-09-20", "2023-04-10", "2024-09-16"];
 
@@ -35,7 +37,7 @@ impl FromRequestParts<App> for Signed {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         check_version(parts)?;
-        let origin = origin(parts);
+        let origin = origin(parts, app);
         let (identity, caller) = if let Some(key) = bearer(parts)? {
             app.identify_by_key(&key, origin).await?
         } else if let Some(token) = session_token(parts) {
@@ -47,25 +49,39 @@ impl FromRequestParts<App> for Signed {
             }
             app.identify_by_session(&token, origin).await?
         } else {
-            return Err(Error::new(Kind::Unauthenticated, "nobody is signed in")
-                .hint("sign in, or send Authorization: Bearer with an API key")
-                .into());
+            return Err(app.identify_nobody(&origin).into());
         };
         Ok(Signed { identity, caller })
     }
 }
 
-/// Where a request came from.
-pub fn origin(parts: &Parts) -> Origin {
-    let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+/// Where a request came from. Behind a proxy, that is what the proxy says: the last address, as those
+/// before it are what the client says.
+pub fn origin(parts: &Parts, app: &App) -> Origin {
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    let peer = peer.map(|ConnectInfo(address)| address.ip().to_canonical());
+    let told = parts.headers.get_all(FORWARDED_FOR).iter().next_back();
+    let told = told.and_then(|told| told.to_str().ok()?.rsplit(',').next()?.trim().parse().ok());
+    let address = if app.config().behind_proxy { told.or(peer) } else { peer };
     let id = parts.headers.get(REQUEST_ID_HEADER).and_then(|id| id.to_str().ok());
     Origin {
-        address: address.map(|ConnectInfo(address)| address.ip().to_string()),
+        address: address.map(|address| address.to_string()),
         request_id: id.map(str::to_owned),
     }
 }
 
-fn check_version(parts: &Parts) -> Result<(), ApiError> {
+/// The cookie that keeps a session's token in the browser: out of reach for scripts, and of requests
+/// from other sites. Over TLS, which ends at a proxy, never sent without.
+pub fn session_cookie(parts: &Parts, token: &str, seconds: i64) -> String {
+    let secure = parts.headers.get(FORWARDED_PROTO).is_some_and(|proto| proto == "https");
+    let secure = if secure { "; Secure" } else { "" };
+    format!(
+        "{SESSION_COOKIE}={token}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}"
+    )
+}
+
+/// Refuses a version of the API that is not spoken.
+pub fn check_version(parts: &Parts) -> Result<(), ApiError> {
     match parts.headers.get(VERSION_HEADER) {
         None => Ok(()),
         Some(version) if VERSIONS.iter().any(|known| version == known) => Ok(()),

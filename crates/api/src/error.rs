@@ -4,9 +4,11 @@
 //! The pairs are those of grpc-gateway, which clients of the original are made for:
 //! <https://grpc-ecosystem.github.io/grpc-gateway/docs/mapping/customizing_your_gateway/>.
 
+use std::sync::Arc;
+
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
-use axum::http::header::RETRY_AFTER;
+use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
+use axum::http::header::{CONTENT_LENGTH, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -72,44 +74,86 @@ impl IntoResponse for ApiError {
             message: error.message().to_owned(),
             details: hint.into_iter().collect(),
         };
-        let mut response = (status, Json(body)).into_response();
+        let mut response = (status, Json(&body)).into_response();
         if let Kind::TooManyRequests { retry_after } = error.kind() {
             let seconds = retry_after.as_secs_f64().ceil().max(1.0);
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds as u64));
         }
+        response.extensions_mut().insert(Refusal(Arc::new(body)));
         response
     }
 }
 
-/// What axum refuses to read is the request's fault, and said in our form.
-pub(crate) fn unreadable(what: &str, text: String) -> ApiError {
-    ApiError(Error::invalid(format!("the {what} can not be read: {text}")))
+/// What a reply that is a refusal says, kept beside its body so that more can be said.
+#[derive(Clone)]
+struct Refusal(Arc<Status>);
+
+/// Adds the request's id to a refusal, by which operators find it in the log.
+pub(crate) fn with_request_id(response: Response, id: &str) -> Response {
+    let Some(Refusal(status)) = response.extensions().get().cloned() else { return response };
+    let mut details = status.details.clone();
+    details.push(json!({ "@type": "strongroom/request", "request_id": id }));
+    let body = Status { code: status.code, message: status.message.clone(), details };
+    let (mut parts, _) = response.into_parts();
+    parts.headers.remove(CONTENT_LENGTH);
+    let (_, body) = Json(body).into_response().into_parts();
+    Response::from_parts(parts, body)
+}
+
+/// A request, or a part of it, that can not be read: the request's fault, said in our form. Where HTTP
+/// has a status of its own for the reason, that is the status.
+#[derive(Debug)]
+pub struct Unreadable {
+    error: Error,
+    status: StatusCode,
+}
+
+impl Unreadable {
+    /// With the status 400.
+    pub(crate) fn new(what: &str, text: impl std::fmt::Display) -> Self {
+        Unreadable::with(StatusCode::BAD_REQUEST, format!("the {what} can not be read: {text}"))
+    }
+
+    /// With another status.
+    pub(crate) fn with(status: StatusCode, message: impl Into<String>) -> Self {
+        Unreadable { error: Error::invalid(message), status }
+    }
+
+    /// Adds what to do about it.
+    pub(crate) fn hint(self, hint: &str) -> Self {
+        Unreadable { error: self.error.hint(hint), ..self }
+    }
+}
+
+impl IntoResponse for Unreadable {
+    fn into_response(self) -> Response {
+        let mut response = ApiError(self.error).into_response();
+        *response.status_mut() = self.status;
+        response
+    }
 }
 
 impl From<JsonRejection> for Unreadable {
     fn from(rejection: JsonRejection) -> Self {
-        Unreadable(unreadable("body", rejection.body_text()))
+        Unreadable::new("body", rejection.body_text())
+    }
+}
+
+impl From<BytesRejection> for Unreadable {
+    fn from(rejection: BytesRejection) -> Self {
+        let status = rejection.status();
+        Unreadable { status, ..Unreadable::new("body", rejection.body_text()) }
     }
 }
 
 impl From<QueryRejection> for Unreadable {
     fn from(rejection: QueryRejection) -> Self {
-        Unreadable(unreadable("query", rejection.body_text()))
+        Unreadable::new("query", rejection.body_text())
     }
 }
 
 impl From<PathRejection> for Unreadable {
     fn from(rejection: PathRejection) -> Self {
-        Unreadable(unreadable("path", rejection.body_text()))
-    }
-}
-
-/// A part of a request that can not be read, as a reply.
-#[derive(Debug)]
-pub struct Unreadable(ApiError);
-
-impl IntoResponse for Unreadable {
-    fn into_response(self) -> Response {
-        self.0.into_response()
+        Unreadable::new("path", rejection.body_text())
     }
 }

@@ -25,6 +25,10 @@ const REFUSALS: &[(&str, &str)] = &[
     ("503", "A server, a store or the catalog does not answer now."),
 ];
 
+/// What those may answer that read a body.
+const BODY_REFUSALS: &[(&str, &str)] =
+    &[("413", "The body is larger than 1 MiB."), ("415", "The body is not said to be JSON.")];
+
 /// The whole description.
 pub fn document() -> OpenApi {
     let (_, mut document) =
@@ -58,7 +62,8 @@ pub fn document() -> OpenApi {
 
 /// Adds what all operations have in common.
 fn complete(operation: &mut Operation) {
-    for (status, text) in REFUSALS {
+    let of_bodies = if operation.request_body.is_some() { BODY_REFUSALS } else { &[] };
+    for (status, text) in REFUSALS.iter().chain(of_bodies) {
         let schema = Ref::from_schema_name(Status::name());
         let content = ContentBuilder::new().schema(Some(schema)).build();
         let refusal =

@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct Paging {
-    /// The token of a page, from an earlier reply.
+    /// The token of a page, from an earlier reply. Empty: the first page.
     #[serde(rename = "pagination.page")]
     pub page: Option<String>,
     /// The most objects of the reply; 500 if it is left out.
@@ -24,6 +24,7 @@ pub struct Paging {
     pub as_of_time: Option<Timestamp>,
     /// The direction of the list.
     #[serde(rename = "pagination.sort_order")]
+    #[param(inline)]
     pub sort_order: Option<SortOrder>,
 }
 
@@ -38,6 +39,15 @@ pub enum SortOrder {
     Descending,
 }
 
+impl From<SortOrder> for Order {
+    fn from(order: SortOrder) -> Self {
+        match order {
+            SortOrder::Ascending => Order::Ascending,
+            SortOrder::Descending => Order::Descending,
+        }
+    }
+}
+
 impl Paging {
     /// As the catalog wants it.
     pub fn page(self) -> Result<Page, Error> {
@@ -49,11 +59,13 @@ impl Paging {
                 return Err(Error::invalid(message));
             }
         };
-        let order = self.sort_order.map(|order| match order {
-            SortOrder::Ascending => Order::Ascending,
-            SortOrder::Descending => Order::Descending,
-        });
-        Ok(Page { limit, order, as_of: self.as_of_time, token: self.page })
+        let order = self.sort_order.map(Order::from);
+        Ok(Page {
+            limit,
+            order,
+            as_of: self.as_of_time,
+            token: self.page.filter(|token| !token.is_empty()),
+        })
     }
 }
 

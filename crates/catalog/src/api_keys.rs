@@ -102,6 +102,13 @@ impl Catalog {
         found.ok_or_else(|| CatalogError::not_found("API key", id))
     }
 
+    /// A key by its prefix, by which those name it who have nothing but the secret.
+    pub async fn api_key_by_prefix(&self, prefix: &str) -> Result<ApiKey> {
+        let sql = sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM api_keys WHERE prefix = $1"));
+        let found = self.database.find("reading an API key", sql, args![prefix]).await?;
+        found.ok_or_else(|| CatalogError::not_found("API key", prefix))
+    }
+
     /// All keys, or those of one service account, oldest first.
     pub async fn api_keys(
         &self,

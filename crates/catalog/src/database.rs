@@ -303,13 +303,19 @@ fn postgres_query(sql: SqlStr, args: Vec<Arg>) -> Query<'static, Postgres, PgArg
 
 /// RFC 3339 with always six digits, so that text sorts as time does.
 fn sqlite_time(time: Timestamp) -> String {
-    format!("{:.6}", micros(time))
+    format!("{:.6}", keepable(time))
 }
 
 /// The moment to the microsecond, which is what both databases keep.
 pub(crate) fn micros(time: Timestamp) -> Timestamp {
     let round = jiff::TimestampRound::new().smallest(Unit::Microsecond);
     time.round(round.mode(jiff::RoundMode::Floor)).unwrap_or(time)
+}
+
+/// The moment as it can be kept and compared in both databases. Somebody may ask for a list up to the
+/// year -9999, which PostgreSQL refuses and which does not sort as text; nothing here is that old.
+fn keepable(time: Timestamp) -> Timestamp {
+    micros(time).max(Timestamp::UNIX_EPOCH)
 }
 
 /// A `timestamptz`: microseconds since the year 2000.
@@ -330,7 +336,7 @@ impl Type<Postgres> for PostgresTime {
 
 impl Encode<'_, Postgres> for PostgresTime {
     fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
-        let since = micros(self.0).as_microsecond() - POSTGRES_EPOCH;
+        let since = keepable(self.0).as_microsecond() - POSTGRES_EPOCH;
         Encode::<Postgres>::encode(since, buffer)
     }
 }

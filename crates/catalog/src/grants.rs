@@ -9,10 +9,11 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::database::{FromRow, Row, args, named};
+use crate::database::{Bind, FromRow, Row, args, named};
+use crate::page::{Query, Sort};
 use crate::{
-    Catalog, CatalogError, ClusterId, FolderId, OrganizationId, Result, ServiceAccountId, UserId,
-    Write,
+    Catalog, CatalogError, ClusterId, FolderId, Listed, Order, OrganizationId, Page, Result,
+    ServiceAccountId, UserId, Write,
 };
 
 named! {
@@ -147,6 +148,16 @@ pub struct Grant {
     pub created_at: Timestamp,
 }
 
+impl FromRow for Grantee {
+    fn from_row(row: &Row) -> Result<Self> {
+        let id = row.get("id")?;
+        Ok(match row.get("kind")? {
+            GranteeKind::User => Grantee::User(UserId(id)),
+            GranteeKind::ServiceAccount => Grantee::ServiceAccount(ServiceAccountId(id)),
+        })
+    }
+}
+
 const COLUMNS: &str = "grantee_kind, grantee_id, role, resource_kind, resource_id, created_at";
 
 impl FromRow for Grant {
@@ -174,6 +185,40 @@ impl Catalog {
         );
         let values = args![grantee.kind(), grantee.id()];
         self.database.all("reading roles", sqlx::AssertSqlSafe(sql), values).await
+    }
+
+    /// All roles of several users and service accounts, whose ids never clash.
+    pub async fn grants_of_all(&self, grantees: &[Uuid]) -> Result<Vec<Grant>> {
+        if grantees.is_empty() {
+            return Ok(Vec::new());
+        }
+        let places: Vec<_> = (1..=grantees.len()).map(|place| format!("${place}")).collect();
+        let sql = format!(
+            "SELECT {COLUMNS} FROM grants WHERE grantee_id IN ({}) \
+             ORDER BY role, resource_kind, resource_id",
+            places.join(", ")
+        );
+        let values = grantees.iter().map(Bind::bind).collect();
+        self.database.all("reading roles", sqlx::AssertSqlSafe(sql), values).await
+    }
+
+    /// Everybody who can have roles, oldest first.
+    pub async fn grantees(&self, page: &Page) -> Result<Listed<Grantee>> {
+        let select = "SELECT id, kind, created_at FROM (\
+                      SELECT id, 'USER' AS kind, created_at FROM users UNION ALL \
+                      SELECT id, 'SERVICE_ACCOUNT' AS kind, created_at FROM service_accounts\
+                      ) AS grantees";
+        let sort = Sort::time("created_at", Order::Ascending);
+        let query = Query::new(select, "id", "created_at", sort);
+        query.read(&self.database, "listing who can have roles", page, self.now()).await
+    }
+
+    /// Who has this id: a user or a service account.
+    pub async fn grantee(&self, id: Uuid) -> Result<Grantee> {
+        let sql = "SELECT id, 'USER' AS kind FROM users WHERE id = $1 UNION ALL \
+                   SELECT id, 'SERVICE_ACCOUNT' AS kind FROM service_accounts WHERE id = $1";
+        let found = self.database.find("looking for a grantee", sql, args![id]).await?;
+        found.ok_or_else(|| CatalogError::not_found("user or service account", id))
     }
 
     /// Everybody's roles on something.

@@ -10,17 +10,23 @@
 //! Invariant: nothing here asks the machine for the time. It is what the catalog's clock says, so
 //! that a test can live through 45 days, and all parts agree about them.
 
+pub mod alerts;
 pub mod app;
 pub mod cadence;
 pub mod caller;
 pub mod error;
 pub mod failpoint;
 pub mod jobs;
+mod limits;
 pub mod rebuild;
 pub mod scheduler;
+pub mod simulate;
 pub mod statement;
 
-pub use app::{App, Config, Identity, Origin};
+pub use app::{
+    Account, App, AuditPage, AuditQuery, Config, FirstAdministrator, Identity, Origin, Person,
+    SignedIn, generated_password,
+};
 pub use caller::{Action, Caller, Permission};
 pub use error::{Error, Kind, Result};
 pub use scheduler::Scheduler;
@@ -28,6 +34,7 @@ pub use scheduler::Scheduler;
 /// Types of the catalog and the engine that this crate's functions take and give.
 pub mod model {
     pub use crate::app::contents::{BackupContents, DatabaseContents, MOST_ROWS, TableContents};
+    pub use crate::app::restores::{RestoreChoices, RestorePlan, RestoreRequest};
     pub use strongroom_catalog::api_keys::ApiKey;
     pub use strongroom_catalog::audit::{
         Actor, ActorKind, AuditEvent, EventFilter, NewEvent, Outcome,

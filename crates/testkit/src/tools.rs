@@ -164,6 +164,11 @@ impl Running {
         self.child.try_wait().unwrap().is_none()
     }
 
+    /// What the program has written to the standard error output so far.
+    pub fn stderr_so_far(&self) -> String {
+        self.stderr.so_far()
+    }
+
     /// Kills the program with SIGKILL, which it cannot answer, and returns what it had written.
     #[track_caller]
     pub fn kill(mut self) -> Output {
@@ -271,6 +276,11 @@ impl Collected {
         while !self.reader.is_finished() && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(2));
         }
+        self.so_far()
+    }
+
+    /// What has been read by now.
+    fn so_far(&self) -> String {
         String::from_utf8_lossy(&self.bytes.lock().unwrap()).into_owned()
     }
 }

@@ -49,6 +49,13 @@ export function DayPicker({ day, today, markOf, onChange, onMonth }: DayPickerPr
             firstDayOfWeek={1}
             // Red is for failures.
             weekendDays={[]}
+            hideOutsideDates
+            ariaLabels={{
+              previousMonth: 'Previous month',
+              nextMonth: 'Next month',
+              monthLevelControl: 'Choose a month',
+              yearLevelControl: 'Choose a year',
+            }}
             onDateChange={onMonth}
             onChange={(chosen) => {
               if (!chosen) return;

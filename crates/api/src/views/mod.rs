@@ -3,12 +3,17 @@
 //! Field names are those of the original's API where it has them; what is ours beside it stands in
 //! an object named `strongroom`, so that it can not clash with what the original adds later.
 
+pub mod accounts;
+pub mod audit;
 pub mod backup_settings;
 pub mod clusters;
 pub mod contents;
 pub mod databases;
 pub mod organization;
+pub mod roles;
+pub mod session;
 pub mod storage_locations;
+pub mod users;
 
 use serde::Serialize;
 use strongroom_controlplane::Action as Allowed;

@@ -1,9 +1,15 @@
 //! The API over a real socket, with a real catalog, and real clusters where they matter.
 
+mod accounts;
+mod audit;
 mod backup_settings;
 mod clusters;
 mod databases;
+mod every_operation;
+mod hardening;
 mod openapi;
 mod organization;
+mod sessions;
 mod storage_locations;
 mod support;
+mod users;

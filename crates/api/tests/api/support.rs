@@ -1,24 +1,25 @@
 //! A service of its own for each test: a catalog in a temporary folder, and a port that is free.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use reqwest::header::HeaderMap;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use strongroom_controlplane::model::{
-    Address, Backup, BackupType, Catalog, ClusterId, FakeClock, Grantee, KeySource, NewBackup,
-    Resource, Role,
+    Address, Backup, BackupType, Catalog, ClusterId, ClusterState, Engine, FakeClock, Grantee,
+    KeySource, NewBackup, NewCluster, Plan, Provider, Resource, Role,
 };
 use strongroom_controlplane::{App, Config};
 
 /// A running service.
 pub(crate) struct TestService {
     pub(crate) app: App,
-    #[allow(dead_code, reason = "for tests of what time does")]
     pub(crate) clock: Arc<FakeClock>,
-    address: SocketAddr,
-    client: reqwest::Client,
+    pub(crate) address: SocketAddr,
+    pub(crate) client: reqwest::Client,
     _folder: tempfile::TempDir,
 }
 
@@ -27,26 +28,40 @@ pub(crate) struct TestService {
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) body: Value,
+    pub(crate) headers: HeaderMap,
 }
 
 impl TestService {
     /// Starts one whose clock stands still at the present moment.
     pub(crate) async fn start() -> Self {
+        // Tests ask as fast as they can.
+        Self::start_with(|config| config.requests_per_second = None).await
+    }
+
+    /// Starts one that serves in another way.
+    pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
         let clock = Arc::new(FakeClock::at(Timestamp::now()));
-        Self::start_in(tempfile::tempdir().unwrap(), clock).await
+        Self::start_in(tempfile::tempdir().unwrap(), clock, change).await
     }
 
     /// Ends it, and starts another one on what it has left.
     pub(crate) async fn restart(self) -> Self {
         self.app.catalog().close().await;
-        Self::start_in(self._folder, self.clock).await
+        let quick = |config: &mut Config| config.requests_per_second = None;
+        Self::start_in(self._folder, self.clock, quick).await
     }
 
-    async fn start_in(folder: tempfile::TempDir, clock: Arc<FakeClock>) -> Self {
+    async fn start_in(
+        folder: tempfile::TempDir,
+        clock: Arc<FakeClock>,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let address = Address::Sqlite(folder.path().join("catalog.db"));
         let keys = KeySource::File(folder.path().join("master.key"));
         let catalog = Catalog::open(&address, keys, clock.clone()).await.unwrap();
-        let app = App::start(catalog, Config::new(folder.path())).await.unwrap();
+        let mut config = Config::new(folder.path());
+        change(&mut config);
+        let app = App::start(catalog, config).await.unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = strongroom_api::router(app.clone());
@@ -71,6 +86,30 @@ impl TestService {
         let (_, secret) = write.create_api_key(account.id, "test").await.unwrap();
         write.commit().await.unwrap();
         secret.expose().to_owned()
+    }
+
+    /// A new cluster, which nothing answers for.
+    pub(crate) async fn cluster(&self, name: &str) -> ClusterId {
+        let new = NewCluster {
+            name: name.to_owned(),
+            engine: Engine::Postgres,
+            plan: Plan::Dedicated,
+            provider: Provider::SelfHosted,
+            regions: vec!["here".to_owned()],
+            primary_region: "here".to_owned(),
+            state: ClusterState::Created,
+            connection: None,
+            folder: None,
+            location: None,
+            labels: BTreeMap::new(),
+            delete_protection: false,
+            creator: None,
+        };
+        let mut write = self.app.catalog().begin().await.unwrap();
+        let cluster = write.create_cluster(&new).await.unwrap();
+        write.create_backup_settings(cluster.id, true, 60, 30, false).await.unwrap();
+        write.commit().await.unwrap();
+        cluster.id
     }
 
     /// Records a backup of a cluster, as if one had been taken now.
@@ -112,23 +151,32 @@ impl TestService {
         if !body.is_null() {
             request = request.json(&body);
         }
-        let response = request.send().await.unwrap();
-        let status = response.status();
-        let text = response.text().await.unwrap();
-        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-        Answer { status, body }
+        answer(request).await
+    }
+
+    /// A request to the API, to which a test adds what it wants.
+    pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.client.request(method, format!("http://{}/api/v1{path}", self.address))
     }
 
     /// Asks for something, with these parameters.
     pub(crate) async fn get_with(&self, key: &str, path: &str, query: &[(&str, &str)]) -> Answer {
         let base = format!("http://{}/api/v1{path}", self.address);
         let url = reqwest::Url::parse_with_params(&base, query).unwrap();
-        let response = self.client.get(url).bearer_auth(key).send().await.unwrap();
-        Answer { status: response.status(), body: response.json().await.unwrap() }
+        answer(self.client.get(url).bearer_auth(key)).await
     }
 
     /// Asks for something.
     pub(crate) async fn get(&self, key: &str, path: &str) -> Answer {
         self.ask(key, Method::GET, path, Value::Null).await
     }
+}
+
+/// Sends a request.
+pub(crate) async fn answer(request: reqwest::RequestBuilder) -> Answer {
+    let response = request.send().await.unwrap();
+    let (status, headers) = (response.status(), response.headers().clone());
+    let text = response.text().await.unwrap();
+    let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+    Answer { status, body, headers }
 }

@@ -10,6 +10,7 @@ mod restore;
 mod rows;
 mod serve;
 mod show;
+mod users;
 mod verify;
 
 use clap::Subcommand;
@@ -30,6 +31,7 @@ pub(crate) enum Command {
     Prune(prune::PruneArgs),
     Rekey(rekey::RekeyArgs),
     Serve(serve::ServeArgs),
+    Users(users::UsersArgs),
     Catalog(catalog::CatalogCommand),
 }
 
@@ -47,6 +49,7 @@ pub(crate) async fn run(cli: Cli) -> Result<String> {
         Command::Prune(args) => args.run(json).await,
         Command::Rekey(args) => args.run(json).await,
         Command::Serve(args) => args.run().await,
+        Command::Users(args) => args.run(json).await,
         Command::Catalog(args) => args.run(json).await,
     }
 }

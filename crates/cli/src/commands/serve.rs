@@ -1,20 +1,23 @@
 //! `strongroom serve`: the service, in one process.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use strongroom_catalog::{Address, Catalog, KeySource, SystemClock};
-use strongroom_controlplane::{App, Config, jobs::Worker};
+use strongroom_catalog::{Address, Catalog, KeySource, Secret, SystemClock};
+use strongroom_controlplane::{App, Config, Scheduler, jobs::Worker};
 use strongroom_dataplane::{CancellationToken, Error, Kind, Result};
 use tokio::net::TcpListener;
-use tracing::info;
+use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
 use crate::args::duration;
 
+/// Holds the password of the administrator that the first start makes.
+const ADMIN_PASSWORD: &str = "STRONGROOM_ADMIN_PASSWORD";
 /// How long requests under way may take to end when the service is stopped.
 const FAREWELL: Duration = Duration::from_secs(10);
 
@@ -120,6 +123,19 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration)]
     grace: Duration,
 
+    /// The address of the Org Administrator that is made where there is no user yet. The password is
+    /// taken from STRONGROOM_ADMIN_PASSWORD, or made up and logged once
+    #[arg(long, value_name = "E-MAIL", default_value = "admin@localhost")]
+    admin_email: String,
+
+    /// Requests per second that each user and service account may make; 0: as many as they like
+    #[arg(long, value_name = "N", default_value = "10")]
+    requests_per_second: u32,
+
+    /// Requests come through a proxy: believe the last address in its X-Forwarded-For
+    #[arg(long)]
+    behind_proxy: bool,
+
     /// The form of the log
     #[arg(long, value_enum, default_value = "text")]
     log_format: LogFormat,
@@ -133,7 +149,10 @@ impl ServeArgs {
         config.workers = self.job_workers.into();
         config.lease = self.lease.try_into().unwrap_or(config.lease);
         config.grace = self.grace;
+        config.requests_per_second = NonZeroU32::new(self.requests_per_second);
+        config.behind_proxy = self.behind_proxy;
         let app = App::start(catalog.clone(), config).await.map_err(service_error)?;
+        first_administrator(&app, &self.admin_email).await?;
 
         let failed = |error: std::io::Error| {
             Error::new(Kind::Failed, format!("can not listen on {}: {error}", self.listen))
@@ -145,8 +164,13 @@ impl ServeArgs {
         let mut jobs = tokio::task::JoinSet::new();
         for number in 0..app.config().workers {
             let (worker, end) = (Worker::new(app.clone(), number), end.clone());
-            jobs.spawn(async move { worker.run(end).await });
+            // A thread of its own for each: so a job never stands in the way of a request, and need not
+            // move between threads.
+            let runtime = tokio::runtime::Handle::current();
+            jobs.spawn_blocking(move || runtime.block_on(worker.run(end)));
         }
+        let (scheduler, ending) = (Scheduler::new(app.clone()), end.clone());
+        jobs.spawn(async move { scheduler.run(ending).await });
         info!(address = %address, "listening on http://{address}");
 
         let router = strongroom_api::router(app);
@@ -160,6 +184,25 @@ impl ServeArgs {
         info!("stopped");
         Ok(String::new())
     }
+}
+
+/// Makes somebody who can sign in, where there is nobody. A password that is made up here is the one
+/// secret that ever goes to the log: nobody else knows it, and its user is asked to change it.
+async fn first_administrator(app: &App, email: &str) -> Result<()> {
+    let given = std::env::var(ADMIN_PASSWORD).ok().filter(|password| !password.is_empty());
+    let given = given.map(Secret::new);
+    let Some(made) = app.ensure_administrator(email, given).await.map_err(service_error)? else {
+        return Ok(());
+    };
+    match made.password {
+        None => info!(email = made.user.email, "made the first administrator"),
+        Some(password) => warn!(
+            email = made.user.email,
+            password = password.expose(),
+            "made the first administrator; this password is shown once: sign in, and change it"
+        ),
+    }
+    Ok(())
 }
 
 /// Serves until `end` is rung, and then for as long as requests under way take, but not for ever: a

@@ -27,3 +27,4 @@ mod stopping;
 mod support;
 mod tables;
 mod usage;
+mod users;

@@ -36,9 +36,11 @@ impl App {
         origin: Origin,
     ) -> Result<(Identity, Caller)> {
         let Some((_, account)) = self.catalog().authenticate(secret).await? else {
+            self.0.requests.count_stranger(origin.address.as_deref())?;
             return Err(Error::new(Kind::Unauthenticated, "the API key is not valid")
                 .hint("make one for a service account of your organization"));
         };
+        self.0.requests.count(Grantee::ServiceAccount(account.id))?;
         let actor = Actor::service_account(account.id, &account.name);
         let caller = self.caller(actor, Grantee::ServiceAccount(account.id), origin).await?;
         Ok((Identity::ServiceAccount(account), caller))
@@ -51,13 +53,27 @@ impl App {
         origin: Origin,
     ) -> Result<(Identity, Caller)> {
         let Some((session, user)) = self.catalog().session(token).await? else {
+            self.0.requests.count_stranger(origin.address.as_deref())?;
             return Err(
                 Error::new(Kind::Unauthenticated, "the session has ended").hint("sign in again")
             );
         };
-        let actor = Actor::user(user.id, &user.email);
-        let caller = self.caller(actor, Grantee::User(user.id), origin).await?;
+        self.0.requests.count(Grantee::User(user.id))?;
+        let caller = self.caller_of(&user, origin).await?;
         Ok((Identity::User(user, session), caller))
+    }
+
+    /// Refuses a request without credentials; too many of them in other words.
+    pub fn identify_nobody(&self, origin: &Origin) -> Error {
+        if let Err(refused) = self.0.requests.count_stranger(origin.address.as_deref()) {
+            return refused;
+        }
+        Error::new(Kind::Unauthenticated, "nobody is signed in")
+            .hint("sign in, or send Authorization: Bearer with an API key")
+    }
+
+    pub(super) async fn caller_of(&self, user: &User, origin: Origin) -> Result<Caller> {
+        self.caller(Actor::user(user.id, &user.email), Grantee::User(user.id), origin).await
     }
 
     async fn caller(&self, actor: Actor, grantee: Grantee, origin: Origin) -> Result<Caller> {

@@ -3,17 +3,25 @@
 //! A method that changes something begins one catalog transaction, writes change and audit event, and
 //! commits. Between begin and commit it asks nobody else: servers and stores are asked before.
 
+mod accounts;
 pub mod attach;
+mod audit;
 pub mod backup_settings;
 pub mod clusters;
 pub(crate) mod collection;
 pub mod contents;
 pub mod databases;
+mod drills;
 mod identity;
 mod organization;
+pub mod restores;
+mod roles;
+mod sessions;
 pub mod storage_locations;
+mod users;
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,10 +31,19 @@ use serde_json::Value;
 use strongroom_catalog::audit::{NewEvent, Outcome};
 use strongroom_catalog::clusters::Cluster;
 use strongroom_catalog::{Catalog, ClusterId};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
+pub use self::accounts::Account;
+pub use self::audit::{AuditPage, AuditQuery};
 pub use self::identity::{Identity, Origin};
+pub use self::sessions::SignedIn;
+pub use self::users::{FirstAdministrator, Person, generated_password};
+use crate::alerts::Channels;
+use crate::limits::{Guesses, Requests};
 use crate::{Caller, Permission, Result};
+
+/// Passwords that are hashed at the same time; others wait.
+const HASHED_AT_ONCE: usize = 4;
 
 /// How this process serves.
 #[derive(Clone, Debug)]
@@ -43,6 +60,12 @@ pub struct Config {
     pub grace: Duration,
     /// Connections that one job opens to a cluster.
     pub connections: usize,
+    /// Requests per second that each user and service account may make; none: as many as they like.
+    pub requests_per_second: Option<NonZeroU32>,
+    /// Whether requests come through a proxy that says, in `X-Forwarded-For`, from where.
+    pub behind_proxy: bool,
+    /// Whom to tell of failures.
+    pub alerts: Channels,
 }
 
 impl Config {
@@ -55,6 +78,9 @@ impl Config {
             lease: SignedDuration::from_secs(30),
             grace: Duration::from_secs(24 * 3600),
             connections: 2,
+            requests_per_second: NonZeroU32::new(10),
+            behind_proxy: false,
+            alerts: Channels::default(),
         }
     }
 }
@@ -68,6 +94,10 @@ struct Inner {
     config: Config,
     /// Rung when a job was enqueued here, so that a worker of this process need not wait.
     enqueued: Notify,
+    guesses: Guesses,
+    requests: Requests,
+    /// Turns at hashing passwords, which takes memory and a core by intention.
+    passwords: Semaphore,
 }
 
 impl fmt::Debug for App {
@@ -80,7 +110,12 @@ impl App {
     /// The service over an open catalog. The first one makes the organization and what else a new
     /// catalog needs.
     pub async fn start(catalog: Catalog, config: Config) -> Result<Self> {
-        let app = App(Arc::new(Inner { catalog, config, enqueued: Notify::new() }));
+        let requests = Requests::per_second(config.requests_per_second);
+        let guesses = Guesses::default();
+        let passwords = Semaphore::new(HASHED_AT_ONCE);
+        let enqueued = Notify::new();
+        let inner = Inner { catalog, config, enqueued, guesses, requests, passwords };
+        let app = App(Arc::new(inner));
         app.prepare_organization().await?;
         app.prepare_locations().await?;
         Ok(app)

@@ -43,7 +43,8 @@ impl App {
         let mut write = self.catalog().begin().await?;
         let organization = write.rename_organization(name).await?;
         let details = json!({ "name": name });
-        let event = done(caller, "ORGANIZATION_RENAMED", "organization", organization.id, details);
+        let event =
+            done(caller, "UPDATE_ORGANIZATION_NAME", "organization", organization.id, details);
         write.record(&event).await?;
         write.commit().await?;
         Ok(organization)

@@ -24,14 +24,14 @@ use serde_json::json;
 use strongroom_catalog::backups::{Backup, NewBackup};
 use strongroom_catalog::clusters::{Cluster, Engine};
 use strongroom_catalog::jobs::Ending;
-use strongroom_catalog::{CatalogError, LocationId};
+use strongroom_catalog::{CatalogError, ClusterId, LocationId};
 use strongroom_dataplane::backup::{self, BackupOptions, Gate, ManagedOptions};
 use strongroom_dataplane::{collection, prune};
 use strongroom_format::manifest::{BackupType, Manifest};
 use tracing::{info, warn};
 
 use super::{Done, Running, progress};
-use crate::app::collection::Collection;
+use crate::app::collection::{Collection, as_recorded};
 use crate::{Error, Kind, Result, cadence, failpoint};
 
 /// The zstd level of scheduled backups.
@@ -59,7 +59,7 @@ pub(super) async fn run(running: &Running) -> Result<Done> {
         }
         if let Some(manifest) = collection::find_by_job(&collection.store, &job_id).await? {
             info!(backup = %manifest.id, "the last holder of this job had finished it");
-            return record(running, &cluster, location, &manifest).await;
+            return record(running, cluster.id, location, &manifest).await;
         }
     }
     running.stop_if_wished()?;
@@ -76,7 +76,7 @@ pub(super) async fn run(running: &Running) -> Result<Done> {
     let options = options(running, &cluster, &collection, incremental, parent.as_ref()).await?;
     let told = progress::listen(&running.progress);
     let manifest = backup::run(&options, &collection.store, &told, &running.cancel).await?;
-    record(running, &cluster, location, &manifest).await
+    record(running, cluster.id, location, &manifest).await
 }
 
 /// Keeps the newest backup on the lists for as long as the job runs.
@@ -167,40 +167,17 @@ async fn full_of(running: &Running, backup: &Backup) -> Result<Option<Backup>> {
     Ok(chain.into_iter().find(|other| other.engine_id == backup.full))
 }
 
-/// What the catalog keeps of a backup, by its manifest.
-pub fn row_of(cluster: &Cluster, location: LocationId, manifest: &Manifest) -> NewBackup {
-    let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-    let managed = manifest.managed.as_ref();
-    NewBackup {
-        cluster: cluster.id,
-        location,
-        engine_id: manifest.id,
-        kind: manifest.kind,
-        parent: manifest.parent,
-        full: manifest.full.unwrap_or(manifest.id),
-        data_from: manifest.data_from,
-        finished_at: manifest.finished_at,
-        expires_at: managed.and_then(|managed| managed.expires_at),
-        size_bytes: count(manifest.size_bytes),
-        stored_bytes: count(manifest.stored_bytes),
-        rows: count(manifest.rows),
-        databases: manifest.databases.clone(),
-        key_id: manifest.key_id.clone(),
-        job: managed.and_then(|managed| managed.job_id.parse().ok()),
-    }
-}
-
 /// Notes a complete backup, and that its job has ended well, in one transaction. The backup is there
 /// whatever becomes of that: while the catalog is away it is tried again, and then left to the next
 /// holder.
 async fn record(
     running: &Running,
-    cluster: &Cluster,
+    cluster: ClusterId,
     location: LocationId,
     manifest: &Manifest,
 ) -> Result<Done> {
     let begun = std::time::Instant::now();
-    let row = row_of(cluster, location, manifest);
+    let row = as_recorded(manifest, cluster, location, None);
     loop {
         let noted = async {
             failpoint::pass("service.before-record")?;

@@ -9,9 +9,12 @@
 //! be prepared to begin where another one died: `job.generation` above 1 says that there may be
 //! remains, and that the work may even be done and only not noted.
 
+mod alert;
 pub mod backup;
+mod drill;
 pub mod progress;
 pub mod prune;
+mod restore;
 mod worker;
 
 use std::sync::Arc;

@@ -14,19 +14,16 @@
 //!
 //! A failure that may pass is tried again, later and later; others are not, since somebody has to act.
 
-use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
-use futures::FutureExt;
 use jiff::SignedDuration;
-use serde_json::json;
 use strongroom_catalog::CatalogError;
-use strongroom_catalog::jobs::{Claimed, Ending, JobKind, NewJob};
+use strongroom_catalog::jobs::{Claimed, Ending, JobKind};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, error, info, info_span, warn};
 
-use super::{ATTEMPTS, Done, Reporter, Running, backup, prune};
-use crate::{App, Error, Kind, Result, failpoint};
+use super::{ATTEMPTS, Done, Reporter, Running, alert, backup, drill, prune, restore};
+use crate::{App, Error, Kind, Result, alerts, failpoint};
 
 /// How long a worker sleeps when nothing is due and nobody rings, and between heartbeats at most.
 const NAP: Duration = Duration::from_secs(1);
@@ -94,8 +91,7 @@ impl Worker {
         if running.job.cancel_requested_at.is_some() {
             running.wish_to_stop();
         }
-        let work = AssertUnwindSafe(run(&running)).catch_unwind();
-        let mut work = std::pin::pin!(work);
+        let mut work = std::pin::pin!(on_a_thread_of_its_own(running.clone()));
         let beating = tokio::spawn(beat(running.clone()));
         let abort = beating.abort_handle();
         let mut beating = std::pin::pin!(beating);
@@ -109,14 +105,11 @@ impl Worker {
                 None
             }
             () = async { end.cancelled().await; tokio::time::sleep(FAREWELL).await } => {
-                Some(Ok(Err(Error::new(Kind::Conflict, "the job did not stop in time"))))
+                Some(Err(Error::new(Kind::Conflict, "the job did not stop in time")))
             }
         };
         abort.abort();
         let Some(ran) = ran else { return };
-        let ran = ran.unwrap_or_else(|_| {
-            Err(Error::new(Kind::Internal, "the service has failed; its log says how"))
-        });
         let noted = match ran {
             Ok(Done::Ended) => Ok(()),
             Ok(Done::NotNoted) => {
@@ -162,7 +155,7 @@ impl Worker {
                 Ending::Failed { code: error.code().to_owned(), message: error.full_text() };
             write.finish_job(lease, &ending).await?;
             if runs(JobKind::Alert) && job.kind != JobKind::Alert {
-                write.enqueue(&alert(job.id, job.cluster)).await?;
+                write.enqueue(&alerts::job_failed(job)).await?;
             }
         }
         Ok(write.commit().await?)
@@ -174,19 +167,9 @@ fn pause_after(attempts: i64) -> SignedDuration {
     SignedDuration::from_mins(1 << (attempts - 1).clamp(0, 4))
 }
 
-/// The job that tells of a job that failed.
-fn alert(job: strongroom_catalog::JobId, cluster: Option<strongroom_catalog::ClusterId>) -> NewJob {
-    NewJob {
-        cluster,
-        slot: Some(format!("alert/{job}")),
-        payload: json!({"event": "job_failed", "job_id": job}),
-        requested_by: Some("worker".to_owned()),
-        ..NewJob::new(JobKind::Alert)
-    }
-}
-
 /// Kinds that this build runs.
-const KINDS: &[JobKind] = &[JobKind::Backup, JobKind::Prune];
+const KINDS: &[JobKind] =
+    &[JobKind::Backup, JobKind::Prune, JobKind::Restore, JobKind::Drill, JobKind::Alert];
 
 /// Whether jobs of this kind are run.
 pub(crate) fn runs(kind: JobKind) -> bool {
@@ -199,11 +182,35 @@ async fn run(running: &Running) -> Result<Done> {
     match running.job.kind {
         JobKind::Backup => backup::run(running).await,
         JobKind::Prune => prune::run(running).await,
+        JobKind::Restore => restore::run(running).await,
+        JobKind::Drill => drill::run(running).await,
+        JobKind::Alert => alert::run(running).await,
         other => Err(Error::new(
             Kind::Unsupported,
             format!("jobs of kind {other} are not run by this build"),
         )),
     }
+}
+
+/// Runs a job where it holds nobody up: what the engine computes between two awaits would do so to a
+/// task of the runtime, and its futures can not move between threads. Dropped, it drops the work.
+async fn on_a_thread_of_its_own(running: Running) -> Result<Done> {
+    let (dropped, runtime) = (CancellationToken::new(), tokio::runtime::Handle::current());
+    let _guard = dropped.clone().drop_guard();
+    let span = tracing::Span::current();
+    let working = tokio::task::spawn_blocking(move || {
+        let work = async {
+            tokio::select! {
+                ran = run(&running) => ran,
+                () = dropped.cancelled() => Err(Error::new(Kind::Conflict, "the job was dropped")),
+            }
+        };
+        runtime.block_on(work.instrument(span))
+    });
+    working.await.unwrap_or_else(|error| {
+        let what = Error::new(Kind::Internal, "the service has failed; its log says how");
+        Err(what.caused_by(error))
+    })
 }
 
 /// Extends the lease until the job is lost, takes its progress along, and brings the wish to stop.

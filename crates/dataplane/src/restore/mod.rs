@@ -28,7 +28,7 @@ mod selection;
 mod staging;
 mod table;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use strongroom_format::contents::TableData;
 use tokio_util::sync::CancellationToken;
 
@@ -99,7 +99,7 @@ pub struct RestoreOptions {
 }
 
 /// What a finished restore did.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Restored {
     /// What now exists that did not before: databases, or tables, by their new names.
     pub created: Vec<String>,

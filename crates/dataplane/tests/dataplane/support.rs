@@ -56,6 +56,7 @@ impl Shop {
             detector: None,
             managed: None,
             now: None,
+            gate: Default::default(),
         };
         let (progress, cancel) = (Progress::silent(), CancellationToken::new());
         block_on(backup::run(&options, &self.store(), &progress, &cancel)).unwrap();

@@ -61,10 +61,7 @@ export function BackupsLayout() {
         </Alert>
       )}
       <Tabs value={pathname} onChange={(path) => path && void navigate(path)} keepMounted={false}>
-        <Tabs.List
-          aria-label="Backups"
-          style={{ flexWrap: 'nowrap', overflowX: 'auto', overflowY: 'hidden' }}
-        >
+        <Tabs.List aria-label="Backups">
           {tabs.map(([path, label]) => (
             <Tabs.Tab key={path} value={path} style={{ whiteSpace: 'nowrap' }}>
               {label}

@@ -144,6 +144,7 @@ function Account({
               <Button
                 size="xs"
                 variant="default"
+                style={{ flex: 'none' }}
                 onClick={() => onDialog({ kind: 'revoke', apiKey: key })}
                 aria-label={`Delete the API key ${key.name}`}
               >

@@ -1,0 +1,217 @@
+//! Backup jobs: what becomes of them when holders die, sleep, or are stopped.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use strongroom_catalog::SystemClock;
+use strongroom_catalog::clusters::Plan;
+use strongroom_catalog::jobs::{JobKind, JobState};
+use strongroom_controlplane::Scheduler;
+use strongroom_controlplane::jobs::Worker;
+use strongroom_controlplane::scheduler::Ticked;
+use strongroom_format::manifest::BackupType;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{Service, block_on, clock, files, hours, source, time};
+
+#[test]
+fn a_new_cluster_is_backed_up_at_once_and_its_job_says_how_it_went() {
+    let server = source();
+    block_on(async {
+        let service = Service::start(Arc::new(SystemClock), |_| {}).await;
+        let url = server.url("shop");
+        let cluster = service.attach("tiny", &url, Plan::Dedicated, 60, 30).await;
+        let scheduler = Scheduler::new(service.app.clone());
+        let ticked = scheduler.tick().await.unwrap();
+        assert_eq!(ticked, Ticked { backups: 1, prunes: 1, ..Ticked::default() });
+        // Again, by this replica and by another: nothing more.
+        assert_eq!(scheduler.tick().await.unwrap(), Ticked::default());
+        let replica = service.replica(Arc::new(SystemClock)).await;
+        assert_eq!(Scheduler::new(replica).tick().await.unwrap(), Ticked::default());
+        service.work().await;
+        let job = &service.jobs(cluster.id, JobKind::Backup).await[0];
+        assert_eq!((job.state, job.attempts), (JobState::Succeeded, 1), "{job:?}");
+        let statement = job.statement.as_deref().unwrap();
+        assert!(statement.starts_with("BACKUP INTO 'file:///"), "{statement}");
+        assert!(statement.ends_with(&format!("{}' WITH detached", cluster.id)), "{statement}");
+        let progress = job.progress.clone().unwrap_or_default();
+        let listed = service.listed(cluster.id).await;
+        assert_eq!((listed.len(), listed[0].kind), (1, BackupType::Full));
+        assert_eq!(listed[0].job, Some(job.id));
+        assert_eq!(listed[0].rows, 50);
+        assert!(listed[0].key_id.is_some(), "encrypted, as its location wants it");
+        let kept = listed[0].expires_at.unwrap().duration_since(listed[0].data_from);
+        assert!((kept - hours(24 * 30)).abs() < hours(1), "{kept:?}");
+        // A quick job may end before its first heartbeat.
+        if let Some(tables) = progress["tables"].as_array() {
+            assert!(tables.iter().all(|table| table["database"] == "shop"), "{tables:?}");
+        }
+        assert_eq!(service.stored(cluster.id).await.1, Vec::<String>::new());
+    });
+}
+
+#[test]
+fn what_a_dead_holder_finished_is_recorded_and_not_done_again() {
+    let server = source();
+    block_on(async {
+        let clock = clock("2024-02-10T05:00:00Z");
+        let service = Service::start(clock.clone(), |_| {}).await;
+        let cluster = service.attach("tiny", &server.url("shop"), Plan::Serverless, 60, 30).await;
+        Scheduler::new(service.app.clone()).tick().await.unwrap();
+        service.work().await;
+        let first = service.listed(cluster.id).await;
+        // As if the holder had died between the manifest and the row.
+        let mut write = service.catalog().begin().await.unwrap();
+        write.retire_backup(first[0].id).await.unwrap();
+        write.forget_backup(first[0].id).await.unwrap();
+        write.commit().await.unwrap();
+        let job = first[0].job.unwrap();
+        revive(&service, job).await;
+        service.work().await;
+        assert_eq!(service.job(job).await.state, JobState::Succeeded);
+        assert_eq!(service.listed(cluster.id).await[0].engine_id, first[0].engine_id);
+        assert_eq!(service.stored(cluster.id).await.0.len(), 1);
+    });
+}
+
+/// Makes of a job that has ended one whose holder died.
+async fn revive(service: &Service, job: strongroom_catalog::JobId) {
+    let path = service.folder.path().join("catalog.db");
+    let sql = format!(
+        "UPDATE jobs SET state = 'running', finished_at = NULL, lease_until = '2000-01-01T00:00:00.000000Z' \
+         WHERE id = '{job}'"
+    );
+    let output = std::process::Command::new("python3")
+        .args(["-c", "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute(sys.argv[2]); c.commit()"])
+        .arg(&path)
+        .arg(&sql)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
+fn an_unreachable_cluster_is_tried_again_later_and_then_given_up() {
+    block_on(async {
+        let clock = clock("2024-02-10T05:00:00Z");
+        let service = Service::start(clock.clone(), |_| {}).await;
+        let url = "postgresql://postgres@127.0.0.1:1/shop?connect_timeout=1";
+        let cluster = service.attach("gone", url, Plan::Serverless, 60, 30).await;
+        let scheduler = Scheduler::new(service.app.clone());
+        let mut pauses = Vec::new();
+        for attempt in 1..=5 {
+            scheduler.tick().await.unwrap();
+            service.work().await;
+            let job = service.jobs(cluster.id, JobKind::Backup).await[0].clone();
+            assert_eq!(job.attempts, attempt);
+            assert_eq!(job.error_code.as_deref(), Some("unreachable"), "{job:?}");
+            if job.state == JobState::Pending {
+                pauses.push(job.not_before.duration_since(clock_now(&service)).as_mins());
+                clock.set(job.not_before);
+            }
+        }
+        assert_eq!(pauses, [1, 2, 4, 8]);
+        let jobs = service.jobs(cluster.id, JobKind::Backup).await;
+        assert_eq!((jobs.len(), jobs[0].state), (1, JobState::Failed));
+        // The next slot is tried anew, and that there is none is noticed.
+        clock.set(time("2024-02-10T07:01:00Z"));
+        let ticked = scheduler.tick().await.unwrap();
+        assert_eq!((ticked.backups, ticked.missed), (1, 1));
+        assert_eq!(scheduler.tick().await.unwrap().missed, 0, "told once");
+        // The attempt made a folder, and left nothing in it.
+        assert_eq!(files(&service.collection_folder(cluster.id)), Vec::<String>::new());
+    });
+}
+
+fn clock_now(service: &Service) -> jiff::Timestamp {
+    service.catalog().now()
+}
+
+#[test]
+fn a_wish_to_stop_undoes_a_running_backup() {
+    let server = source();
+    // Long enough to be stopped in.
+    server.psql(
+        "shop",
+        "INSERT INTO orders (note) SELECT repeat('x', 500) FROM generate_series(1, 400000)",
+    );
+    block_on(async {
+        let service = Service::start(Arc::new(SystemClock), |config| {
+            config.lease = jiff::SignedDuration::from_secs(1);
+        })
+        .await;
+        let cluster = service.attach("tiny", &server.url("shop"), Plan::Serverless, 60, 30).await;
+        Scheduler::new(service.app.clone()).tick().await.unwrap();
+        let running = {
+            let service = service.app.clone();
+            tokio::spawn(async move {
+                let never = CancellationToken::new();
+                Worker::new(service, 0).run_one(&never).await.unwrap()
+            })
+        };
+        let job = loop {
+            let job = service.jobs(cluster.id, JobKind::Backup).await[0].clone();
+            if job.progress.as_ref().is_some_and(|it| it["tables_total"].as_u64() > Some(0)) {
+                break job;
+            }
+            assert!(job.state != JobState::Succeeded, "it was too quick");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        let mut write = service.catalog().begin().await.unwrap();
+        write.cancel_job(job.id).await.unwrap();
+        write.commit().await.unwrap();
+        assert!(running.await.unwrap());
+        assert_eq!(service.job(job.id).await.state, JobState::Canceled);
+        assert_eq!(files(&service.collection_folder(cluster.id)), Vec::<String>::new());
+        assert_eq!(service.listed(cluster.id).await, []);
+    });
+}
+
+#[test]
+fn a_process_that_ends_gives_its_job_back() {
+    let server = source();
+    server.psql(
+        "shop",
+        "INSERT INTO orders (note) SELECT repeat('x', 500) FROM generate_series(1, 400000)",
+    );
+    block_on(async {
+        let service = Service::start(Arc::new(SystemClock), |_| {}).await;
+        let cluster = service.attach("tiny", &server.url("shop"), Plan::Serverless, 60, 30).await;
+        Scheduler::new(service.app.clone()).tick().await.unwrap();
+        let end = CancellationToken::new();
+        let running = {
+            let (app, end) = (service.app.clone(), end.clone());
+            tokio::spawn(async move { Worker::new(app, 0).run(end).await })
+        };
+        while files(&service.collection_folder(cluster.id)).is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        end.cancel();
+        running.await.unwrap();
+        let job = service.jobs(cluster.id, JobKind::Backup).await[0].clone();
+        assert_eq!((job.state, job.attempts), (JobState::Pending, 0), "as if not begun");
+        assert_eq!(files(&service.collection_folder(cluster.id)), Vec::<String>::new());
+        service.work().await;
+        assert_eq!(service.job(job.id).await.state, JobState::Succeeded);
+    });
+}
+
+#[test]
+fn the_newest_backup_of_a_living_cluster_is_never_pruned() {
+    let server = source();
+    block_on(async {
+        let clock = clock("2024-02-10T05:00:00Z");
+        let service = Service::start(clock.clone(), |_| {}).await;
+        let cluster = service.attach("tiny", &server.url("shop"), Plan::Serverless, 60, 2).await;
+        let simulation =
+            strongroom_controlplane::simulate::Simulation::new(service.app.clone(), clock.clone());
+        simulation.run_until(time("2024-02-10T08:00:00Z"), async |_| {}).await.unwrap();
+        assert_eq!(service.listed(cluster.id).await.len(), 4);
+        server.stop();
+        simulation.run_until(time("2024-02-20T08:00:00Z"), async |_| {}).await.unwrap();
+        let left = service.listed(cluster.id).await;
+        assert_eq!(left.len(), 1);
+        assert!(left[0].data_from >= time("2024-02-10T08:00:00Z"));
+        assert_eq!(service.stored(cluster.id).await.0.len(), 1);
+    });
+}

@@ -1,0 +1,50 @@
+//! Drills of a service: findings are kept, and damage is not overlooked.
+
+use strongroom_catalog::Page;
+use strongroom_catalog::clusters::Plan;
+use strongroom_catalog::grants::Role;
+use strongroom_catalog::jobs::{JobFilter, JobKind, JobState};
+use strongroom_controlplane::Kind;
+
+use crate::restoring::{Service, block_on, everybody, somebody};
+
+#[test]
+fn a_drill_keeps_what_it_found() {
+    block_on(async {
+        let service = Service::start().await;
+        let source =
+            service.attach("source", service.source.url("postgres"), Plan::Dedicated).await;
+        let app = &service.app;
+        let none = app.create_drill(&everybody(), source.id, None).await.unwrap_err();
+        assert_eq!(
+            (none.kind(), none.message()),
+            (Kind::Precondition, "cluster source has no backup")
+        );
+        let backup = service.back_up(&source).await;
+        let developer = somebody(&[(Role::ClusterDeveloper, source.id)]);
+        let refused = app.create_drill(&developer, source.id, None).await.unwrap_err();
+        assert_eq!(refused.kind(), Kind::Forbidden);
+        let drill = app.create_drill(&everybody(), source.id, Some(backup.id)).await.unwrap();
+        assert!(service.work().await);
+        let drill = app.drill(&developer, source.id, drill.job.id).await.unwrap();
+        assert_eq!(drill.job.state, JobState::Succeeded, "{drill:#?}");
+        assert_eq!((drill.findings.tables_checked, drill.findings.rows_checked), (2, 2050));
+        assert!(drill.findings.differences.is_empty());
+
+        service.damage(source.id);
+        app.create_drill(&everybody(), source.id, None).await.unwrap();
+        assert!(service.work().await);
+        let drills = app.drills(&everybody(), source.id, &Page::first(10)).await.unwrap().items;
+        assert_eq!(drills.len(), 2);
+        let failed = &drills[0];
+        assert_eq!(failed.job.state, JobState::Failed);
+        assert_eq!(failed.job.error_code.as_deref(), Some("damaged"));
+        let found = &failed.findings.differences;
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found[0].starts_with("table shop.public.customers: "), "{found:?}");
+        assert!(found[1].starts_with("table shop.public.orders: "), "{found:?}");
+        let filter = JobFilter { kinds: vec![JobKind::Alert], ..JobFilter::default() };
+        let alerts = app.catalog().jobs(&filter, &Page::first(10)).await.unwrap().items;
+        assert_eq!(alerts.len(), 1, "people are told");
+    });
+}

@@ -1,0 +1,123 @@
+/**
+ * Makes the world that the scenarios live in: a shop on a dedicated plan with a full and an incremental backup, a
+ * spare cluster of the same plan, notes on a serverless plan, and people with different roles. The server `annex` stays
+ * unattached, for the scenario that attaches one.
+ */
+import { writeFileSync } from 'node:fs';
+import { Api, PASSWORD, PEOPLE, type Person, remember, sql, stateOf, until, urlOf } from './world';
+
+const SHOP = `
+  CREATE TABLE customers (id int PRIMARY KEY, name text NOT NULL, city text);
+  CREATE TABLE orders (
+    id serial PRIMARY KEY,
+    customer int NOT NULL REFERENCES customers,
+    placed timestamptz NOT NULL DEFAULT '2026-01-01',
+    total numeric(10, 2) NOT NULL
+  );
+  CREATE VIEW spending AS SELECT customer, sum(total) AS total FROM orders GROUP BY customer;
+  INSERT INTO customers SELECT i, 'customer ' || i, (ARRAY['Turku', 'Oulu', NULL])[1 + i % 3] FROM generate_series(1, 300) i;
+  INSERT INTO orders (customer, total) SELECT 1 + i % 300, i * 1.5 FROM generate_series(1, 20000) i;
+`;
+
+/** Can be backed up, but not restored under another name: its index refuses to be built there. */
+const FRAGILE = `
+  CREATE FUNCTION only_here(value int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$
+    BEGIN
+      IF current_database() <> 'fragile' THEN RAISE EXCEPTION 'this index is built at home only'; END IF;
+      RETURN value;
+    END $$;
+  CREATE TABLE glass (id int);
+  INSERT INTO glass SELECT generate_series(1, 5000);
+  CREATE INDEX glass_at_home ON glass (only_here(id));
+`;
+
+interface BackupReply {
+  backups: { id: string; as_of_time: string; strongroom: { type: string } }[];
+}
+
+export default async function seed() {
+  await sql('shop', 'postgres', 'CREATE ROLE clerk LOGIN');
+  for (const [database, text] of Object.entries({
+    shop: SHOP,
+    fragile: FRAGILE,
+    empty: '',
+    ledger: 'CREATE TABLE entries (id int); INSERT INTO entries VALUES (1), (2)',
+  })) {
+    await sql('shop', 'postgres', `CREATE DATABASE ${database}`);
+    if (text) await sql('shop', database, text);
+  }
+  await sql('shop', 'shop', 'GRANT SELECT ON customers TO clerk');
+  await sql('notes', 'postgres', 'CREATE DATABASE notes');
+  await sql(
+    'notes',
+    'notes',
+    "CREATE TABLE pages (id int, body text); INSERT INTO pages SELECT i, repeat('x', 200) FROM generate_series(1, 500) i",
+  );
+  await sql('spare', 'postgres', 'CREATE DATABASE leftover');
+  await sql('spare', 'leftover', 'CREATE TABLE old (id int); INSERT INTO old VALUES (1)');
+
+  await until('the service to answer', () =>
+    fetch(`${process.env.STRONGROOM_URL}/healthz`).then(
+      (reply) => reply.ok,
+      () => false,
+    ),
+  );
+  const api = await new Api().signIn(PEOPLE.ada);
+  const organization = await api.ask<{ id: string }>('GET', '/organization');
+  await api.ask('POST', '/storage-locations', {
+    name: 'Basement',
+    region: 'here',
+    url: `file://${process.env.E2E_DIR}/backups`,
+    passphrase: 'e2e passphrase',
+  });
+
+  const attach = async (name: 'shop' | 'spare' | 'notes', plan: string) => {
+    const body = {
+      name,
+      provider: 'GCP',
+      spec: {},
+      strongroom: { url: urlOf(name), plan, provider: 'SELF_HOSTED', regions: ['here'] },
+    };
+    return (await api.ask<{ id: string }>('POST', '/clusters', body)).id;
+  };
+  const clusters = {
+    shop: await attach('shop', 'DEDICATED'),
+    spare: await attach('spare', 'DEDICATED'),
+    notes: await attach('notes', 'SERVERLESS'),
+  };
+
+  const person = async (who: Person, name: string, role: string, resource: { type: string; id: string }) => {
+    const user = await api.ask<{ id: string }>('POST', '/users', {
+      email: PEOPLE[who],
+      name,
+      password: PASSWORD,
+    });
+    await api.ask('POST', `/roles/${user.id}/${resource.type}/${resource.id}/${role}`);
+  };
+  await person('dev', 'Dev Developer', 'CLUSTER_DEVELOPER', { type: 'ORGANIZATION', id: organization.id });
+  await person('oli', 'Oli Operator', 'CLUSTER_OPERATOR_WRITER', { type: 'CLUSTER', id: clusters.shop });
+  for (const who of Object.keys(PEOPLE) as Person[]) {
+    const session = await new Api().signIn(PEOPLE[who]);
+    writeFileSync(stateOf(who), JSON.stringify(session.storageState()));
+  }
+
+  const newest = (cluster: string, type: string) =>
+    until(`a ${type} backup of ${cluster}`, async () => {
+      const reply = await api.ask<BackupReply>(
+        'GET',
+        `/clusters/${cluster}/backups?pagination.sort_order=DESC`,
+      );
+      return reply.backups.find((backup) => backup.strongroom.type === type)?.id;
+    });
+  const full = await newest(clusters.shop, 'FULL');
+  await newest(clusters.notes, 'FULL');
+  await newest(clusters.spare, 'FULL');
+  await sql(
+    'shop',
+    'shop',
+    "UPDATE orders SET total = 0 WHERE id = 1; INSERT INTO customers VALUES (301, 'newcomer', 'Vaasa')",
+  );
+  await api.ask('POST', `/clusters/${clusters.shop}/backups`, { type: 'INCREMENTAL' });
+  const incremental = await newest(clusters.shop, 'INCREMENTAL');
+  remember({ clusters, full, incremental });
+}
