@@ -6,13 +6,14 @@
 
 use std::any::Any;
 use std::time::Duration;
-
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use std::any::Any;
+use std::time::Duration;
 use strongroom_controlplane::{App, Error, Kind};
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;

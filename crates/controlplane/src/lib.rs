@@ -49,7 +49,7 @@ pub mod model {
     pub use strongroom_catalog::grants::{
         Grant, Grantee, GranteeKind, Resource, ResourceKind, Role,
     };
-    pub use strongroom_catalog::jobs::{Job, JobFilter, JobKind, JobState};
+    pub use strongroom_catalog::jobs::{Job, JobFilter, JobKind, JobState, NewJob};
     pub use strongroom_catalog::organization::Organization;
     pub use strongroom_catalog::restores::{Restore, RestoreFilter, RestoreKind, RestoreObject};
     pub use strongroom_catalog::service_accounts::ServiceAccount;

@@ -5,6 +5,7 @@ mod audit;
 mod backup_settings;
 mod clusters;
 mod databases;
+mod docs;
 mod every_operation;
 mod hardening;
 mod openapi;

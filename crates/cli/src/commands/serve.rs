@@ -49,8 +49,14 @@ impl CatalogArgs {
         let default = folder.join("catalog.db").display().to_string();
         let address: Address =
             self.catalog.as_deref().unwrap_or(&default).parse().map_err(catalog_error)?;
-        let key = self.master_key_file.clone().unwrap_or_else(|| folder.join("master.key"));
-        Catalog::open(&address, KeySource::File(key), clock).await.map_err(catalog_error)
+        let key = KeySource::File(self.key_file());
+        Catalog::open(&address, key, clock).await.map_err(catalog_error)
+    }
+
+    /// The file with the master key.
+    pub(crate) fn key_file(&self) -> PathBuf {
+        let default = || self.data_dir.join("master.key");
+        self.master_key_file.clone().unwrap_or_else(default)
     }
 }
 
