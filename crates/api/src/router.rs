@@ -4,8 +4,6 @@
 //! a net for panics, a limit of size. Whatever refuses on the way does it by [`ApiError`], and the reply
 //! gets the request's id where it passes `guard`.
 
-use std::any::Any;
-use std::time::Duration;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
@@ -39,6 +37,8 @@ const LONGEST_ID: usize = 64;
 /// The operations under `/api/v1`, with their description.
 pub(crate) fn operations() -> OpenApiRouter<App> {
     OpenApiRouter::new()
+        .merge(routes::backups::routes())
+        .merge(routes::jobs::routes())
         .merge(routes::contents::routes())
         .merge(routes::restores::routes())
         .merge(routes::drills::routes())

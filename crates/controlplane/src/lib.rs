@@ -34,6 +34,7 @@ pub use scheduler::Scheduler;
 
 /// Types of the catalog and the engine that this crate's functions take and give.
 pub mod model {
+    pub use crate::app::backups::StoragePoint;
     pub use crate::app::contents::{BackupContents, DatabaseContents, MOST_ROWS, TableContents};
     pub use crate::app::restores::{RestoreChoices, RestorePlan, RestoreRequest};
     pub use strongroom_catalog::api_keys::ApiKey;

@@ -3,10 +3,12 @@
 pub mod accounts;
 pub mod audit;
 pub mod backup_settings;
+pub mod backups;
 pub mod clusters;
 pub mod contents;
 pub mod databases;
 pub mod drills;
+pub mod jobs;
 pub mod observe;
 pub mod organization;
 pub mod restores;

@@ -6,6 +6,7 @@
 pub mod accounts;
 pub mod audit;
 pub mod backup_settings;
+pub mod backups;
 pub mod clusters;
 pub mod contents;
 pub mod databases;

@@ -3,6 +3,7 @@
 mod accounts;
 mod audit;
 mod backup_settings;
+mod backups;
 mod clusters;
 mod databases;
 mod docs;
