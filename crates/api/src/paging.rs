@@ -24,6 +24,7 @@ pub struct Paging {
     pub as_of_time: Option<Timestamp>,
     /// The direction of the list.
     #[serde(rename = "pagination.sort_order")]
+    #[param(inline)]
     pub sort_order: Option<SortOrder>,
 }
 

@@ -18,6 +18,7 @@ pub mod error;
 pub mod failpoint;
 pub mod jobs;
 mod limits;
+pub mod metrics;
 pub mod rebuild;
 pub mod scheduler;
 pub mod simulate;
@@ -49,7 +50,7 @@ pub mod model {
     pub use strongroom_catalog::grants::{
         Grant, Grantee, GranteeKind, Resource, ResourceKind, Role,
     };
-    pub use strongroom_catalog::jobs::{Job, JobFilter, JobKind, JobState};
+    pub use strongroom_catalog::jobs::{Job, JobFilter, JobKind, JobState, NewJob};
     pub use strongroom_catalog::organization::Organization;
     pub use strongroom_catalog::restores::{Restore, RestoreFilter, RestoreKind, RestoreObject};
     pub use strongroom_catalog::service_accounts::ServiceAccount;
@@ -63,6 +64,7 @@ pub mod model {
     };
     pub use strongroom_dataplane::diff;
     pub use strongroom_dataplane::names::TableName;
+    pub use strongroom_dataplane::restore::Comparison;
     pub use strongroom_dataplane::rows::{TableRows, Value};
     pub use strongroom_format::manifest::{BackupType, Omission};
 }

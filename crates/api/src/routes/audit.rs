@@ -29,6 +29,7 @@ struct Part {
     #[param(value_type = Option<String>, format = DateTime)]
     starting_from: Option<Timestamp>,
     /// The direction; ascending if it is left out.
+    #[param(inline)]
     sort_order: Option<SortOrder>,
     /// About so many entries: all of one moment come together. 500 if it is left out.
     #[param(minimum = 1, maximum = 1000)]

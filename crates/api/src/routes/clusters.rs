@@ -56,6 +56,7 @@ struct ListClusters {
     show_inactive: bool,
     /// What sorts them.
     #[serde(rename = "pagination.sort_by")]
+    #[param(inline)]
     sort_by: Option<SortBy>,
 }
 

@@ -277,3 +277,21 @@ fn every_operation_says_what_it_may_answer() {
         assert!(operation.description["summary"].is_string(), "{name} has no summary");
     }
 }
+
+#[test]
+fn every_reference_leads_somewhere() {
+    fn check(document: &Value, value: &Value) {
+        match value {
+            Value::Object(fields) => {
+                if let Some(name) = fields.get("$ref").and_then(Value::as_str) {
+                    assert!(document.pointer(&name[1..]).is_some(), "{name} is not there");
+                }
+                fields.values().for_each(|value| check(document, value));
+            }
+            Value::Array(values) => values.iter().for_each(|value| check(document, value)),
+            _ => {}
+        }
+    }
+    let document = document();
+    check(&document, &document);
+}

@@ -17,6 +17,7 @@ mod fidelity;
 #[cfg(feature = "failpoints")]
 mod incremental;
 mod listing;
+mod master_key;
 mod prune;
 mod rows;
 mod same_names;

@@ -247,6 +247,8 @@ impl App {
             let found = self.inspected(caller, &server, Some(id)).await?;
             change.connection = Some(connection(url, &server));
             change.server = Some(server_of(&found));
+            // One that came back with a rebuilt catalog waits for this.
+            change.state = (old.state == ClusterState::Locked).then_some(ClusterState::Created);
         }
 
         let mut write = self.catalog().begin().await?;
@@ -454,6 +456,7 @@ fn differences(
     for field in [
         "name",
         "plan",
+        "state",
         "regions",
         "primary_region",
         "folder",

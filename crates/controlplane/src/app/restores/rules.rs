@@ -146,7 +146,7 @@ impl App {
         database: &DatabaseRegions,
         into: &str,
     ) -> Result<()> {
-        let server = self.restore_server(checked.destination.id).await?;
+        let server = self.server_of(checked.destination.id).await?;
         let live = regions::of_server(&server).await?;
         if live.iter().any(|live| live.database == into && live.is_multi_region()) {
             return Ok(());
