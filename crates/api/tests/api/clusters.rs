@@ -3,7 +3,8 @@
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use strongroom_controlplane::model::{
-    Backup, ClusterId, EventFilter, Page, Resource, Role, Secret,
+    Backup, ClusterId, ClusterState, Engine, EventFilter, NewCluster, Page, Plan, Provider,
+    Resource, Role, Secret,
 };
 use strongroom_testkit::Cluster;
 
@@ -464,6 +465,47 @@ async fn backups_of_a_deleted_cluster_stay_listed() {
         refused.body["message"].as_str().unwrap().contains("1 backups lie in it"),
         "{refused:?}"
     );
+}
+
+#[tokio::test]
+async fn a_cluster_of_a_rebuilt_catalog_waits_for_its_connection() {
+    let server = Cluster::start();
+    let service = TestService::start().await;
+    let key = service.key(&[Role::OrgAdmin]).await;
+    let locations = service.app.catalog().locations(None, &Page::default()).await.unwrap().items;
+    let new = NewCluster {
+        name: "ledger".into(),
+        engine: Engine::Postgres,
+        plan: Plan::Dedicated,
+        provider: Provider::SelfHosted,
+        regions: vec!["local".into()],
+        primary_region: "local".into(),
+        state: ClusterState::Locked,
+        connection: None,
+        folder: None,
+        location: Some(locations[0].id),
+        labels: Default::default(),
+        delete_protection: false,
+        creator: None,
+    };
+    let mut write = service.app.catalog().begin().await.unwrap();
+    let cluster = write.create_cluster(&new).await.unwrap();
+    write.create_backup_settings(cluster.id, true, 60, 30, false).await.unwrap();
+    write.commit().await.unwrap();
+    let path = format!("/clusters/{}", cluster.id);
+    let seen = service.get(&key, &path).await;
+    assert_eq!(
+        (&seen.body["state"], &seen.body["strongroom"]["next_backup_at"]),
+        (&json!("LOCKED"), &Value::Null),
+        "{seen:?}"
+    );
+    let unknown = service.get(&key, &format!("{path}/databases")).await;
+    assert_eq!(unknown.status, StatusCode::BAD_REQUEST, "{unknown:?}");
+    assert!(hint(&unknown).contains("strongroom.url"), "{unknown:?}");
+    let body = json!({ "strongroom": { "url": server.url("postgres") } });
+    let known = service.ask(&key, Method::PATCH, &path, body).await;
+    assert_eq!(known.body["state"], "CREATED", "{known:?}");
+    assert!(known.body["strongroom"]["next_backup_at"].is_string(), "{known:?}");
 }
 
 #[tokio::test]

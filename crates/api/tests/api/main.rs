@@ -3,6 +3,7 @@
 mod accounts;
 mod audit;
 mod backup_settings;
+mod backups;
 mod clusters;
 mod databases;
 mod docs;
@@ -10,6 +11,7 @@ mod every_operation;
 mod hardening;
 mod openapi;
 mod organization;
+mod restores;
 mod sessions;
 mod storage_locations;
 mod support;

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use strongroom_catalog::{Secret, SystemClock};
+use strongroom_catalog::{MasterKeys, Secret, SystemClock};
 use strongroom_controlplane::rebuild::Rebuilt;
 use strongroom_controlplane::{App, Caller, Config};
 use strongroom_dataplane::{Error, Kind, Result};
 
-use super::serve::{CatalogArgs, service_error};
+use super::serve::{CatalogArgs, catalog_error, service_error};
 use crate::output;
 
 /// Repair the service's catalog
@@ -21,6 +21,34 @@ pub(crate) struct CatalogCommand {
 #[derive(Debug, Subcommand)]
 enum What {
     Rebuild(RebuildArgs),
+    AddKey(KeyArgs),
+    RetireKey(RetireArgs),
+}
+
+/// Begin a rotation of the master key: put a new key before the present one
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The file then holds both, and everything works on. Copy it to every replica, restart all of them, and
+end the rotation with strongroom catalog retire-key.
+
+Example:
+  strongroom catalog add-key --data-dir /var/lib/strongroom")]
+struct KeyArgs {
+    #[command(flatten)]
+    catalog: CatalogArgs,
+}
+
+/// End a rotation of the master key: seal everything with the newest key, and remove the others
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Every replica must have been restarted with the file that strongroom catalog add-key has made: one
+that was not seals with a key that is removed here.
+
+Example:
+  strongroom catalog retire-key --data-dir /var/lib/strongroom")]
+struct RetireArgs {
+    #[command(flatten)]
+    catalog: CatalogArgs,
 }
 
 /// Make the catalog agree with the backups in the storage locations
@@ -52,7 +80,55 @@ struct RebuildArgs {
 
 impl CatalogCommand {
     pub(crate) async fn run(self, json: bool) -> Result<String> {
-        let What::Rebuild(args) = self.what;
+        match self.what {
+            What::Rebuild(args) => args.run(json).await,
+            What::AddKey(args) => args.run(json).await,
+            What::RetireKey(args) => args.run(json).await,
+        }
+    }
+}
+
+impl KeyArgs {
+    async fn run(self, json: bool) -> Result<String> {
+        // Opened first: a file that is not this catalog's key is not to be touched.
+        self.catalog.open(Arc::new(SystemClock)).await?.close().await;
+        let file = self.catalog.key_file();
+        MasterKeys::add_to(&file).map_err(catalog_error)?;
+        let shown = file.display().to_string();
+        Ok(match json {
+            true => output::json(&serde_json::json!({ "master_key_file": shown })),
+            false => format!(
+                "{} has a new key before the old one\nnext: copy it to every replica, restart all of \
+                 them, then strongroom catalog retire-key\n",
+                output::printable(&shown)
+            ),
+        })
+    }
+}
+
+impl RetireArgs {
+    async fn run(self, json: bool) -> Result<String> {
+        let catalog = self.catalog.open(Arc::new(SystemClock)).await?;
+        let sealed = catalog.reseal().await.map_err(catalog_error)?;
+        catalog.close().await;
+        let file = self.catalog.key_file();
+        MasterKeys::retire_old_in(&file).map_err(catalog_error)?;
+        let shown = file.display().to_string();
+        Ok(match json {
+            true => {
+                output::json(&serde_json::json!({ "master_key_file": shown, "sealed": sealed }))
+            }
+            false => format!(
+                "{sealed} secrets are sealed with the newest key, and {} has no other\n",
+                output::printable(&shown)
+            ),
+        })
+    }
+}
+
+impl RebuildArgs {
+    async fn run(self, json: bool) -> Result<String> {
+        let args = self;
         let catalog = args.catalog.open(Arc::new(SystemClock)).await?;
         let config = Config::new(&args.catalog.data_dir);
         let app = App::start(catalog.clone(), config).await.map_err(service_error)?;

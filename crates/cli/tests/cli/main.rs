@@ -17,9 +17,12 @@ mod fidelity;
 #[cfg(feature = "failpoints")]
 mod incremental;
 mod listing;
+mod master_key;
 mod prune;
 mod rows;
 mod same_names;
+#[cfg(feature = "failpoints")]
+mod service_crashes;
 mod source;
 mod state;
 mod stopping;

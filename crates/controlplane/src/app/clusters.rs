@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use strongroom_catalog::audit::NewEvent;
 use strongroom_catalog::clusters::{Cluster, ClusterFilter, ClusterSort, ClusterState};
 use strongroom_catalog::jobs::JobState;
-use strongroom_catalog::{ClusterId, Listed, Page};
+use strongroom_catalog::{CatalogError, ClusterId, Listed, Page};
 use strongroom_dataplane::postgres::inspect;
 use strongroom_dataplane::postgres::server::{Host, Server};
 
@@ -197,7 +197,15 @@ impl App {
 
     /// The server of a cluster, ready to connect to. Nothing of this process's environment is used.
     pub(crate) async fn server_of(&self, id: ClusterId) -> Result<Server> {
-        let url = self.catalog().connection(id).await?;
+        let url = match self.catalog().connection(id).await {
+            Err(CatalogError::NotFound { what, .. }) if what != "cluster" => {
+                let message = format!("it is not known how to connect to cluster {id}");
+                return Err(Error::precondition(message).hint(
+                    "PATCH the cluster with strongroom.url; the catalog was rebuilt without it",
+                ));
+            }
+            found => found?,
+        };
         Ok(Server::of_url(url.expose())?)
     }
 

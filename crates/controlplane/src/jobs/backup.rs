@@ -26,7 +26,6 @@ use strongroom_catalog::clusters::{Cluster, Engine};
 use strongroom_catalog::jobs::Ending;
 use strongroom_catalog::{CatalogError, ClusterId, LocationId};
 use strongroom_dataplane::backup::{self, BackupOptions, Gate, ManagedOptions};
-use strongroom_dataplane::postgres::server::Server;
 use strongroom_dataplane::{collection, prune};
 use strongroom_format::manifest::{BackupType, Manifest};
 use tracing::{info, warn};
@@ -119,7 +118,7 @@ async fn options(
     let expires = |kind, full: Option<Timestamp>| {
         Some(cadence::expires_at(cluster.plan, kind, retention, now, full))
     };
-    let url = catalog.connection(cluster.id).await?;
+    let server = app.server_of(cluster.id).await?;
     let gate = {
         let running = running.clone();
         Gate::new(move || {
@@ -137,7 +136,7 @@ async fn options(
         })
     };
     Ok(BackupOptions {
-        from: Server::parse(url.expose())?,
+        from: server,
         databases: Vec::new(),
         tables: Vec::new(),
         workers: app.config().connections,
