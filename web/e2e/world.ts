@@ -79,6 +79,8 @@ export class Api {
 
   async signIn(email: string, password = PASSWORD): Promise<this> {
     const response = await this.send('POST', '/session', { email, password });
+    if (response.status !== 200)
+      throw new Error(`signing in as ${email}: ${response.status} ${await response.text()}`);
     this.cookie = (response.headers.get('set-cookie') ?? '').split(';')[0] ?? '';
     return this;
   }

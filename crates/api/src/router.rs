@@ -37,7 +37,11 @@ const LONGEST_ID: usize = 64;
 /// The operations under `/api/v1`, with their description.
 pub(crate) fn operations() -> OpenApiRouter<App> {
     OpenApiRouter::new()
+        .merge(routes::backups::routes())
+        .merge(routes::jobs::routes())
         .merge(routes::contents::routes())
+        .merge(routes::restores::routes())
+        .merge(routes::drills::routes())
         .merge(routes::storage_locations::routes())
         .merge(routes::session::routes())
         .merge(routes::organization::routes())
@@ -56,6 +60,8 @@ pub fn router(app: App) -> Router {
     let router = operations
         .nest("/api/v1", routes::roles::without_ids())
         .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(routes::observe::ready))
+        .route("/metrics", get(routes::observe::metrics))
         .route("/api/v1/openapi.json", get(|| async { axum::Json(openapi::document()) }))
         .fallback(elsewhere)
         .method_not_allowed_fallback(|| async {

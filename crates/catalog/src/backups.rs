@@ -179,7 +179,40 @@ impl FromRow for Count {
     }
 }
 
+/// What is listed of a cluster's backups, in sum.
+#[derive(Clone, Debug)]
+pub struct BackupSum {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// How many there are.
+    pub backups: i64,
+    /// Bytes that they added to the storage.
+    pub stored_bytes: i64,
+    /// Bytes of their rows, before compression.
+    pub size_bytes: i64,
+}
+
+impl FromRow for BackupSum {
+    fn from_row(row: &Row) -> Result<Self> {
+        Ok(BackupSum {
+            cluster: row.get("cluster_id")?,
+            backups: row.get("backups")?,
+            stored_bytes: row.get("stored")?,
+            size_bytes: row.get("size")?,
+        })
+    }
+}
+
 impl Catalog {
+    /// What is listed of every cluster's backups, in sum.
+    pub async fn backup_sums(&self) -> Result<Vec<BackupSum>> {
+        let sql = "SELECT cluster_id, count(*) AS backups, \
+                   CAST(sum(stored_bytes) AS BIGINT) AS stored, \
+                   CAST(sum(size_bytes) AS BIGINT) AS size \
+                   FROM backups WHERE retired_at IS NULL GROUP BY cluster_id";
+        self.database.all("adding up backups", sql, args![]).await
+    }
+
     /// A backup by id, retired or not.
     pub async fn backup(&self, id: BackupId) -> Result<Backup> {
         let sql = sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM backups WHERE id = $1"));

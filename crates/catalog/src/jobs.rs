@@ -350,7 +350,38 @@ pub struct JobFilter {
     pub until: Option<Timestamp>,
 }
 
+/// How many jobs of a kind are in a state; of those that failed, by code.
+#[derive(Clone, Debug)]
+pub struct JobCount {
+    /// What they do.
+    pub kind: JobKind,
+    /// How far they are.
+    pub state: JobState,
+    /// Why they failed.
+    pub code: Option<String>,
+    /// How many there are.
+    pub jobs: i64,
+}
+
+impl FromRow for JobCount {
+    fn from_row(row: &Row) -> Result<Self> {
+        Ok(JobCount {
+            kind: row.get("kind")?,
+            state: row.get("state")?,
+            code: row.opt("code")?,
+            jobs: row.get("jobs")?,
+        })
+    }
+}
+
 impl Catalog {
+    /// How many jobs there are, by kind, state and error.
+    pub async fn job_counts(&self) -> Result<Vec<JobCount>> {
+        let sql = "SELECT kind, state, CASE WHEN state = 'failed' THEN error_code END AS code, \
+                   count(*) AS jobs FROM jobs GROUP BY 1, 2, 3";
+        self.database.all("counting jobs", sql, args![]).await
+    }
+
     /// Takes one job that is due, of one of these kinds, for `holder`. None: nothing is due.
     pub async fn claim(
         &self,

@@ -36,6 +36,18 @@ pub enum Permission {
 }
 
 impl Permission {
+    /// All of them.
+    pub const ALL: &'static [Permission] = &[
+        Permission::SeeCluster,
+        Permission::Restore,
+        Permission::ManageBackups,
+        Permission::ManageCluster,
+        Permission::CreateClusters,
+        Permission::ManageOrganization,
+        Permission::ReadAudit,
+        Permission::ReadMetrics,
+    ];
+
     /// The roles that permit it.
     pub fn roles(self) -> &'static [Role] {
         use Role::*;
@@ -61,8 +73,8 @@ impl Permission {
         }
     }
 
-    /// What a refused caller is told that it may not do.
-    fn doing(self) -> &'static str {
+    /// What it permits, as people read it.
+    pub fn doing(self) -> &'static str {
         match self {
             Permission::SeeCluster => "see this cluster",
             Permission::Restore => "look into backups and restore them",

@@ -18,6 +18,7 @@ pub mod error;
 pub mod failpoint;
 pub mod jobs;
 mod limits;
+pub mod metrics;
 pub mod rebuild;
 pub mod scheduler;
 pub mod simulate;
@@ -33,6 +34,7 @@ pub use scheduler::Scheduler;
 
 /// Types of the catalog and the engine that this crate's functions take and give.
 pub mod model {
+    pub use crate::app::backups::StoragePoint;
     pub use crate::app::contents::{BackupContents, DatabaseContents, MOST_ROWS, TableContents};
     pub use crate::app::restores::{RestoreChoices, RestorePlan, RestoreRequest};
     pub use strongroom_catalog::api_keys::ApiKey;
@@ -62,6 +64,7 @@ pub mod model {
     };
     pub use strongroom_dataplane::diff;
     pub use strongroom_dataplane::names::TableName;
+    pub use strongroom_dataplane::restore::Comparison;
     pub use strongroom_dataplane::rows::{TableRows, Value};
     pub use strongroom_format::manifest::{BackupType, Omission};
 }

@@ -14,6 +14,7 @@ export const ACTIONS = {
   detachCluster: 'delete',
   // of a backup
   restore: 'restore',
+  seeContents: 'see_contents',
   // of a job or restore
   cancel: 'cancel',
 } as const;

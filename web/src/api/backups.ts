@@ -69,7 +69,10 @@ export const backupDaysQuery = (id: string, from: Day, until: Day) =>
     queryFn: () =>
       ask(
         client.GET('/api/v1/clusters/{cluster_id}/backup-days', {
-          params: { path: { cluster_id: id }, query: { from, until } },
+          params: {
+            path: { cluster_id: id },
+            query: { from: startOf(from).toISOString(), until: startOf(until).toISOString() },
+          },
         }),
       ),
   });

@@ -6,7 +6,8 @@ import { keepPreviousData, queryOptions, useMutation } from '@tanstack/react-que
 import { useEffect } from 'react';
 import { cache } from './cache';
 import { ask, client } from './client';
-import type { CreateRestore, Job, JobState, Restore } from './types';
+import { isOpen } from './jobs';
+import type { CreateRestore, Job, Restore } from './types';
 
 export const restoresQuery = (id: string) =>
   queryOptions({
@@ -76,8 +77,6 @@ export const useCancelRestore = (id: string) =>
       ),
     onSuccess: () => cache.invalidateQueries({ queryKey: ['cluster', id] }),
   });
-
-export const isOpen = (state: JobState) => state === 'PENDING' || state === 'RUNNING';
 
 /** Follows a restore while `follow` holds, writing what arrives into the cache. */
 export function useRestoreEvents(id: string, restore: string, follow: boolean) {

@@ -108,7 +108,7 @@ export interface paths {
     >;
     post: Send<Empty, S['CreateCluster'], S['Cluster']>;
   };
-  '/api/v1/clusters/check-connection': { post: Send<Empty, { url: string }, S['ConnectionCheck']> };
+  '/api/v1/clusters/check-connection': { post: Send<Empty, { url: string }, S['CheckedConnection']> };
   '/api/v1/clusters/{cluster_id}': {
     get: Get<Cluster, S['Cluster']>;
     delete: Get<Cluster, S['Cluster']>;
@@ -127,7 +127,7 @@ export interface paths {
     delete: Get<{ path: { cluster_id: string; name: string } }, S['Database']>;
   };
   '/api/v1/clusters/{cluster_id}/backups-config': {
-    get: Get<Cluster, S['BackupConfig']>;
+    get: Get<Cluster, S['BackupConfiguration']>;
     patch: Send<
       Cluster,
       {
@@ -136,7 +136,7 @@ export interface paths {
         retention_days?: number;
         strongroom?: { drill_every_days?: number | null };
       },
-      S['BackupConfig']
+      S['BackupConfiguration']
     >;
   };
   '/api/v1/clusters/{cluster_id}/backups': {
@@ -188,7 +188,7 @@ export interface paths {
   };
   '/api/v1/clusters/{cluster_id}/jobs': {
     get: Get<
-      Cluster & { query?: Paging & { kind?: S['JobKind']; state?: S['JobState'] } },
+      Cluster & { query?: Paging & { kind?: string; state?: string } },
       { jobs: S['Job'][]; pagination: S['Pagination'] }
     >;
   };
@@ -281,11 +281,11 @@ export interface components {
       created_at: string;
     };
     StorageCheck: { milliseconds: number };
-    ConnectionCheck: {
+    CheckedConnection: {
       server_version: string;
       system_identifier?: string | null;
       privileges: string[];
-      problems: string[];
+      problems: { message: string; remedy?: string | null; blocking: boolean }[];
     };
     Cluster: {
       id: string;
@@ -304,7 +304,7 @@ export interface components {
         regions: string[];
         primary_region?: string | null;
         storage_location_id?: string | null;
-        connection_url: string;
+        connection_url?: string | null;
         server_version?: string | null;
         managed_backups: { available: boolean; reason?: string | null };
         last_backup_at?: string | null;
@@ -333,7 +333,7 @@ export interface components {
       table_count: string;
       strongroom?: { primary_region?: string | null; regions: string[]; owner?: string | null };
     };
-    BackupConfig: {
+    BackupConfiguration: {
       enabled: boolean;
       frequency_minutes: number;
       retention_days: number;
@@ -422,8 +422,6 @@ export interface components {
       sequences: { schema: string; name: string; before?: string | null; after?: string | null }[];
       large_objects_changed: number;
     };
-    JobKind: 'BACKUP' | 'RESTORE' | 'DRILL' | 'VERIFY' | 'PRUNE' | 'REBUILD' | 'ALERT';
-    JobState: 'PENDING' | 'RUNNING' | 'SUCCEEDED' | 'FAILED' | 'CANCELED';
     Progress: {
       step?: string | null;
       fraction: number;
@@ -438,14 +436,14 @@ export interface components {
         rows_done: string;
         bytes_done: string;
         bytes_total: string;
-        state: 'WAITING' | 'RUNNING' | 'DONE';
+        state: string;
       }[];
       notes: string[];
     };
     Job: {
       id: string;
-      kind: S['JobKind'];
-      state: S['JobState'];
+      kind: string;
+      state: string;
       cluster_id?: string | null;
       backup_id?: string | null;
       description?: string | null;
@@ -506,7 +504,7 @@ export interface components {
       objects?: S['RestoreObject'][];
       restore_opts?: S['RestoreOptions'];
       strongroom: {
-        state: S['JobState'];
+        state: string;
         source_cluster_id: string;
         destination_cluster_id: string;
         started_at?: string | null;
@@ -541,12 +539,13 @@ export interface components {
       size_bytes: string;
       stored_bytes: string;
       refused?: string | null;
+      hint?: string | null;
       set_again: string[];
       statement?: string | null;
     };
     Drill: {
       id: string;
-      state: S['JobState'];
+      state: string;
       backup_id: string;
       backup_as_of_time: string;
       created_at: string;

@@ -2,8 +2,7 @@
  * Values over time, as an area and a line. Small enough to be our own; the same numbers stand in a table below it
  * for those whom a drawing does not serve.
  */
-import { useElementSize } from '@mantine/hooks';
-import { useState } from 'react';
+import { type RefObject, useLayoutEffect, useRef, useState } from 'react';
 import { dateTime, dayOf, shortDay } from '../format/time';
 
 export interface Point {
@@ -21,7 +20,8 @@ const HEIGHT = 180;
 const EDGE = { top: 12, right: 12, bottom: 24, left: 72 };
 
 export function Chart({ label, points, say }: ChartProps) {
-  const { ref, width } = useElementSize();
+  const ref = useRef<HTMLElement>(null);
+  const width = useWidth(ref);
   const [hovered, setHovered] = useState<number>();
   const first = points[0];
   const last = points.at(-1);
@@ -114,6 +114,21 @@ export function Chart({ label, points, say }: ChartProps) {
       </details>
     </figure>
   );
+}
+
+/** How wide an element is, also when the window changes. */
+function useWidth(ref: RefObject<HTMLElement | null>): number {
+  const [width, setWidth] = useState(0);
+  useLayoutEffect(() => {
+    const element = ref.current;
+    if (!element) return;
+    const measure = () => setWidth(element.clientWidth);
+    measure();
+    const observer = new ResizeObserver(measure);
+    observer.observe(element);
+    return () => observer.disconnect();
+  }, [ref]);
+  return width;
 }
 
 /** A round number above: 1, 2 or 5 times a power of ten, in binary units, so that the axis reads well. */

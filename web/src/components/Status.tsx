@@ -1,5 +1,5 @@
 /** A state in a word, with a dot that says the same in colour. */
-import type { JobState } from '../api/types';
+import { isOpen } from '../api/jobs';
 
 export type Tone = 'ok' | 'busy' | 'bad' | 'idle';
 
@@ -12,7 +12,7 @@ export function Status({ tone, live, children }: { tone: Tone; live?: boolean; c
   );
 }
 
-const JOB: Record<JobState, { tone: Tone; label: string }> = {
+const JOB: Record<string, { tone: Tone; label: string }> = {
   PENDING: { tone: 'busy', label: 'Preparing' },
   RUNNING: { tone: 'busy', label: 'Running' },
   SUCCEEDED: { tone: 'ok', label: 'Succeeded' },
@@ -20,10 +20,8 @@ const JOB: Record<JobState, { tone: Tone; label: string }> = {
   CANCELED: { tone: 'idle', label: 'Canceled' },
 };
 
-export const jobLabel = (state: JobState): string => JOB[state].label;
-
-export function JobStatus({ state, stopping }: { state: JobState; stopping?: boolean }) {
-  const open = state === 'PENDING' || state === 'RUNNING';
+export function JobStatus({ state, stopping }: { state: string; stopping?: boolean }) {
+  const open = isOpen(state);
   if (open && stopping) {
     return (
       <Status tone="busy" live>
@@ -31,9 +29,11 @@ export function JobStatus({ state, stopping }: { state: JobState; stopping?: boo
       </Status>
     );
   }
+  // A newer service may know states that this console does not.
+  const { tone, label } = JOB[state] ?? { tone: 'idle', label: state };
   return (
-    <Status tone={JOB[state].tone} live={open}>
-      {JOB[state].label}
+    <Status tone={tone} live={open}>
+      {label}
     </Status>
   );
 }

@@ -1,6 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import { backupSize, counted, databaseSize, tableSize } from './size';
-import { addDays, dateTime, dayOf, duration, expiresIn, fromNow, interval, isDay, shortDay } from './time';
+import {
+  addDays,
+  dateTime,
+  dayOf,
+  dueIn,
+  duration,
+  expiresIn,
+  fromNow,
+  interval,
+  isDay,
+  shortDay,
+} from './time';
 
 describe('sizes', () => {
   it.each([
@@ -58,6 +69,8 @@ describe('times', () => {
   it('times nearby are told roughly', () => {
     expect(fromNow('2023-04-20T20:15:00Z', now)).toBe('45 minutes ago');
     expect(fromNow('2023-04-20T23:00:00Z', now)).toBe('in 2 hours');
+    expect(dueIn('2023-04-20T20:59:00Z', now)).toBe('due now');
+    expect(dueIn('2023-04-20T23:00:00Z', now)).toBe('in 2 hours');
     expect(interval(60)).toBe('1 hour');
     expect(interval(1440)).toBe('24 hours');
   });

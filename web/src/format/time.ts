@@ -71,6 +71,11 @@ export function fromNow(time: string | null | undefined, now: Date): string {
   return say(size / DAY, 'day');
 }
 
+/** When something is due: `in 2 hours`, or `due now`. */
+export function dueIn(time: string | null | undefined, now: Date): string {
+  return time && new Date(time) <= now ? 'due now' : fromNow(time, now);
+}
+
 /** `5 minutes`, `1 hour`, `24 hours`, as the settings name how often. */
 export function interval(minutes: number): string {
   if (minutes < 60) return `${minutes} minutes`;

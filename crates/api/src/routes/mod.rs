@@ -3,10 +3,15 @@
 pub mod accounts;
 pub mod audit;
 pub mod backup_settings;
+pub mod backups;
 pub mod clusters;
 pub mod contents;
 pub mod databases;
+pub mod drills;
+pub mod jobs;
+pub mod observe;
 pub mod organization;
+pub mod restores;
 pub mod roles;
 pub mod session;
 pub mod storage_locations;

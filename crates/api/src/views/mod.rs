@@ -6,10 +6,14 @@
 pub mod accounts;
 pub mod audit;
 pub mod backup_settings;
+pub mod backups;
 pub mod clusters;
 pub mod contents;
 pub mod databases;
+pub mod drills;
+pub mod jobs;
 pub mod organization;
+pub mod restores;
 pub mod roles;
 pub mod session;
 pub mod storage_locations;

@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use crate::support::{Answer, TestService};
 
-/// What everybody who is known may ask: the organization's name, who they are, and what clusters there
-/// could be.
+/// What everybody who is known may ask: the organization's name, who they are, and what is
+/// the same for all. Lists which show only what the caller may see need not stand here.
 const FOR_EVERYBODY: &[(&str, &str)] = &[
     ("get", "/organization"),
     ("get", "/session"),
@@ -281,4 +281,22 @@ fn every_operation_says_what_it_may_answer() {
         }
         assert!(operation.description["summary"].is_string(), "{name} has no summary");
     }
+}
+
+#[test]
+fn every_reference_leads_somewhere() {
+    fn check(document: &Value, value: &Value) {
+        match value {
+            Value::Object(fields) => {
+                if let Some(name) = fields.get("$ref").and_then(Value::as_str) {
+                    assert!(document.pointer(&name[1..]).is_some(), "{name} is not there");
+                }
+                fields.values().for_each(|value| check(document, value));
+            }
+            Value::Array(values) => values.iter().for_each(|value| check(document, value)),
+            _ => {}
+        }
+    }
+    let document = document();
+    check(&document, &document);
 }

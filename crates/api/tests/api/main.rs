@@ -3,12 +3,15 @@
 mod accounts;
 mod audit;
 mod backup_settings;
+mod backups;
 mod clusters;
 mod databases;
+mod docs;
 mod every_operation;
 mod hardening;
 mod openapi;
 mod organization;
+mod restores;
 mod sessions;
 mod storage_locations;
 mod support;

@@ -166,6 +166,13 @@ impl TestService {
         answer(self.client.get(url).bearer_auth(key)).await
     }
 
+    /// Follows a job to its end; what the stream of events was.
+    pub(crate) fn events(&self, key: &str, job: &str) -> impl Future<Output = String> + use<> {
+        let url = format!("http://{}/api/v1/jobs/{job}/events", self.address);
+        let request = self.client.get(url).bearer_auth(key);
+        async move { request.send().await.unwrap().text().await.unwrap() }
+    }
+
     /// Asks for something.
     pub(crate) async fn get(&self, key: &str, path: &str) -> Answer {
         self.ask(key, Method::GET, path, Value::Null).await

@@ -10,6 +10,7 @@ mod restore;
 mod rows;
 mod serve;
 mod show;
+mod simulate;
 mod users;
 mod verify;
 
@@ -33,6 +34,8 @@ pub(crate) enum Command {
     Serve(serve::ServeArgs),
     Users(users::UsersArgs),
     Catalog(catalog::CatalogCommand),
+    #[command(hide = true)]
+    Simulate(simulate::SimulateArgs),
 }
 
 /// Does what was asked for.
@@ -51,5 +54,6 @@ pub(crate) async fn run(cli: Cli) -> Result<String> {
         Command::Serve(args) => args.run().await,
         Command::Users(args) => args.run(json).await,
         Command::Catalog(args) => args.run(json).await,
+        Command::Simulate(args) => args.run().await,
     }
 }

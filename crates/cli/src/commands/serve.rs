@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use strongroom_catalog::{Address, Catalog, KeySource, Secret, SystemClock};
+use strongroom_controlplane::alerts::{Channels, Email, Webhook};
 use strongroom_controlplane::{App, Config, Scheduler, jobs::Worker};
 use strongroom_dataplane::{CancellationToken, Error, Kind, Result};
 use tokio::net::TcpListener;
@@ -136,9 +137,70 @@ pub(crate) struct ServeArgs {
     #[arg(long)]
     behind_proxy: bool,
 
+    #[command(flatten)]
+    alerts: AlertArgs,
+
     /// The form of the log
     #[arg(long, value_enum, default_value = "text")]
     log_format: LogFormat,
+}
+
+/// Whom to tell of failures.
+#[derive(Debug, Args)]
+struct AlertArgs {
+    /// Failures, and backups that are missing, are sent here as JSON
+    #[arg(long, value_name = "URL", env = "STRONGROOM_ALERT_WEBHOOK", hide_env_values = true)]
+    alert_webhook: Option<String>,
+
+    /// What those messages are signed with
+    #[arg(
+        long,
+        value_name = "SECRET",
+        env = "STRONGROOM_ALERT_WEBHOOK_SECRET",
+        hide_env_values = true,
+        requires = "alert_webhook"
+    )]
+    alert_webhook_secret: Option<String>,
+
+    /// They are mailed to these addresses, separated by commas
+    #[arg(
+        long,
+        value_name = "ADDRESSES",
+        env = "STRONGROOM_ALERT_EMAIL_TO",
+        requires = "smtp_url"
+    )]
+    alert_email_to: Option<String>,
+
+    /// Who those mails are from
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "STRONGROOM_ALERT_EMAIL_FROM",
+        default_value = "Strongroom <strongroom@localhost>"
+    )]
+    alert_email_from: String,
+
+    /// The mail server: smtps://user:password@host:465, or smtp://host:25
+    #[arg(long, value_name = "URL", env = "STRONGROOM_SMTP_URL", hide_env_values = true)]
+    smtp_url: Option<String>,
+}
+
+impl AlertArgs {
+    fn channels(self) -> Result<Channels> {
+        let secret = self.alert_webhook_secret.map(Secret::new);
+        let webhook = self.alert_webhook.map(|url| Webhook { url: Secret::new(url), secret });
+        let email = match (self.smtp_url, self.alert_email_to) {
+            (Some(server), Some(to)) => {
+                let made = Email::new(Secret::new(server), &self.alert_email_from, &to);
+                let usage = |error: strongroom_controlplane::Error| {
+                    Error::new(Kind::Usage, error.full_text())
+                };
+                Some(made.map_err(usage)?)
+            }
+            _ => None,
+        };
+        Ok(Channels { webhook, email })
+    }
 }
 
 impl ServeArgs {
@@ -151,6 +213,7 @@ impl ServeArgs {
         config.grace = self.grace;
         config.requests_per_second = NonZeroU32::new(self.requests_per_second);
         config.behind_proxy = self.behind_proxy;
+        config.alerts = self.alerts.channels()?;
         let app = App::start(catalog.clone(), config).await.map_err(service_error)?;
         first_administrator(&app, &self.admin_email).await?;
 

@@ -21,6 +21,8 @@ mod master_key;
 mod prune;
 mod rows;
 mod same_names;
+#[cfg(feature = "failpoints")]
+mod service_crashes;
 mod source;
 mod state;
 mod stopping;

@@ -24,6 +24,11 @@ fn every_command_has_a_help_with_an_example() {
         "verify",
         "prune",
         "rekey",
+        "serve",
+        "users",
+        "users create",
+        "users list",
+        "users set-password",
     ] {
         let args: Vec<_> = command.split_whitespace().chain(["--help"]).collect();
         let output = strongroom(&args).expect_ok();

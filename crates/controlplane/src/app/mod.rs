@@ -7,12 +7,14 @@ mod accounts;
 pub mod attach;
 mod audit;
 pub mod backup_settings;
+pub mod backups;
 pub mod clusters;
 pub(crate) mod collection;
 pub mod contents;
 pub mod databases;
 mod drills;
 mod identity;
+mod jobs;
 mod organization;
 pub mod restores;
 mod roles;
@@ -40,6 +42,7 @@ pub use self::sessions::SignedIn;
 pub use self::users::{FirstAdministrator, Person, generated_password};
 use crate::alerts::Channels;
 use crate::limits::{Guesses, Requests};
+use crate::metrics::Figures;
 use crate::{Caller, Permission, Result};
 
 /// Passwords that are hashed at the same time; others wait.
@@ -60,12 +63,12 @@ pub struct Config {
     pub grace: Duration,
     /// Connections that one job opens to a cluster.
     pub connections: usize,
+    /// Whom to tell of failures.
+    pub alerts: Channels,
     /// Requests per second that each user and service account may make; none: as many as they like.
     pub requests_per_second: Option<NonZeroU32>,
     /// Whether requests come through a proxy that says, in `X-Forwarded-For`, from where.
     pub behind_proxy: bool,
-    /// Whom to tell of failures.
-    pub alerts: Channels,
 }
 
 impl Config {
@@ -78,9 +81,9 @@ impl Config {
             lease: SignedDuration::from_secs(30),
             grace: Duration::from_secs(24 * 3600),
             connections: 2,
+            alerts: Channels::default(),
             requests_per_second: NonZeroU32::new(10),
             behind_proxy: false,
-            alerts: Channels::default(),
         }
     }
 }
@@ -98,6 +101,7 @@ struct Inner {
     requests: Requests,
     /// Turns at hashing passwords, which takes memory and a core by intention.
     passwords: Semaphore,
+    figures: Figures,
 }
 
 impl fmt::Debug for App {
@@ -114,7 +118,8 @@ impl App {
         let guesses = Guesses::default();
         let passwords = Semaphore::new(HASHED_AT_ONCE);
         let enqueued = Notify::new();
-        let inner = Inner { catalog, config, enqueued, guesses, requests, passwords };
+        let figures = Figures::new();
+        let inner = Inner { catalog, config, enqueued, guesses, requests, passwords, figures };
         let app = App(Arc::new(inner));
         app.prepare_organization().await?;
         app.prepare_locations().await?;
@@ -134,6 +139,10 @@ impl App {
     /// The present moment.
     pub fn now(&self) -> Timestamp {
         self.0.catalog.now()
+    }
+
+    pub(crate) fn own_figures(&self) -> &Figures {
+        &self.0.figures
     }
 
     /// Tells the workers of this process that there may be a job.

@@ -72,7 +72,14 @@ enum Went {
 pub(super) async fn run(running: &Running) -> Result<Done> {
     let restore = running.app.catalog().restore(running.job.id).await?;
     match put_back(running, &restore).await {
-        Ok(Went::Well(restored)) => succeeded(running, &restore, restored).await,
+        Ok(Went::Well(mut restored)) => {
+            // It is restored, whatever can not be told of it.
+            match set_again(running, &restore, &restored).await {
+                Ok(more) => drop(restored.notes.splice(0..0, more)),
+                Err(error) => warn!(error = %error, "what to set again is not known in full"),
+            }
+            succeeded(running, &restore, restored).await
+        }
         Ok(Went::Stopped) => stopped(running, &restore).await,
         Err(error) => failed(running, &restore, error).await,
     }
@@ -80,7 +87,7 @@ pub(super) async fn run(running: &Running) -> Result<Done> {
 
 async fn put_back(running: &Running, restore: &Restore) -> Result<Went> {
     let Running { app, job, .. } = running;
-    let server = app.restore_server(restore.destination).await?;
+    let server = app.server_of(restore.destination).await?;
     if let Some(restored) = published(running, &server).await? {
         return Ok(Went::Well(restored));
     }
@@ -98,14 +105,10 @@ async fn put_back(running: &Running, restore: &Restore) -> Result<Went> {
     begin(running, restore).await?;
     let backup = app.catalog().backup(restore.backup).await?;
     let opened = app.open_backup(&backup).await?;
-    let choices: RestoreChoices =
-        serde_json::from_value(restore.options.clone()).map_err(|error| {
-            Error::new(Kind::Internal, "the options of this restore can not be read")
-                .caused_by(error)
-        })?;
+    let choices = choices(restore)?;
     let target = target_of(restore.kind, &restore.objects, &choices)?;
     let options = restore::RestoreOptions {
-        target: target.clone(),
+        target,
         to: server.clone(),
         skip_missing: choices.skip_missing(),
         schema_only: choices.schema_only,
@@ -114,24 +117,47 @@ async fn put_back(running: &Running, restore: &Restore) -> Result<Went> {
     };
     let listener = progress::listen(&running.progress);
     let ran = restore::run(&opened, &options, &listener, &running.cancel).await;
-    let mut restored = match ran {
-        Ok(restored) => restored,
-        Err(error) => {
-            // Whether it was published is not for this error to say.
-            if let Some(restored) = published(running, &server).await? {
-                restored
-            } else if is_canceled(running).await? {
-                return Ok(Went::Stopped);
-            } else {
-                return Err(error.into());
-            }
-        }
+    let error = match ran {
+        Ok(restored) => return Ok(Went::Well(restored)),
+        Err(error) => error,
     };
+    // Whether it was published is not for this error to say.
+    if let Some(restored) = published(running, &server).await? {
+        return Ok(Went::Well(restored));
+    }
+    if is_canceled(running).await? {
+        return Ok(Went::Stopped);
+    }
+    Err(error.into())
+}
+
+/// What a person has to set again, but for what the engine noted while it restored.
+async fn set_again(
+    running: &Running,
+    restore: &Restore,
+    restored: &Restored,
+) -> Result<Vec<String>> {
+    let app = &running.app;
+    let backup = app.catalog().backup(restore.backup).await?;
+    let opened = app.open_backup(&backup).await?;
+    let target = target_of(restore.kind, &restore.objects, &choices(restore)?)?;
     let elsewhere = restore.source != restore.destination;
-    // It is restored, whatever is not told of it.
-    let lost = restore::afterwards(&opened, &target, elsewhere).await.unwrap_or_default();
-    restored.notes.splice(0..0, lost);
-    Ok(Went::Well(restored))
+    let mut told = restore::afterwards(&opened, &target, elsewhere).await?;
+    let server = app.server_of(restore.destination).await?;
+    if restore.kind == RestoreKind::Cluster && !restored.created.contains(&server.database) {
+        told.push(format!(
+            "cluster {} is attached by a URL that names the database \"{}\", which the backup does \
+             not hold: change the URL, or make that database, or its backups will fail",
+            restore.destination_name, server.database
+        ));
+    }
+    Ok(told)
+}
+
+fn choices(restore: &Restore) -> Result<RestoreChoices> {
+    serde_json::from_value(restore.options.clone()).map_err(|error| {
+        Error::new(Kind::Internal, "the options of this restore can not be read").caused_by(error)
+    })
 }
 
 /// Asks, right before the commit that publishes, whether the job is still ours; and leaves word.

@@ -50,6 +50,7 @@ impl Worker {
     /// Runs jobs until `end` is rung. The job under way is then given back.
     pub async fn run(&self, end: CancellationToken) {
         while !end.is_cancelled() {
+            self.app.own_figures().beats();
             match self.run_one(&end).await {
                 Ok(true) => continue,
                 Ok(false) => {}
@@ -120,7 +121,12 @@ impl Worker {
             Err(error) => self.fail(&running, error, end).await,
         };
         match noted {
-            Ok(()) => info!("ended"),
+            Ok(()) => {
+                info!("ended");
+                if let Ok(job) = self.app.catalog().job(running.job.id).await {
+                    self.app.own_figures().ended(&job);
+                }
+            }
             Err(error) => error!(error = %error, "its end can not be noted; another worker will"),
         }
     }
@@ -221,6 +227,7 @@ async fn beat(running: Running) -> Lost {
     loop {
         tokio::time::sleep((length / 3).min(NAP)).await;
         let asked = Instant::now();
+        app.own_figures().beats();
         let told = progress.latest();
         let beat = app.catalog().heartbeat(lease, told.as_ref());
         // A catalog that hangs is as good as none.

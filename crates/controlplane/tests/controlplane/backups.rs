@@ -3,13 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use strongroom_catalog::SystemClock;
-use strongroom_catalog::clusters::Plan;
+use strongroom_catalog::clusters::{Cluster, Plan};
 use strongroom_catalog::jobs::{JobKind, JobState};
+use strongroom_catalog::{Clock, SystemClock};
 use strongroom_controlplane::Scheduler;
 use strongroom_controlplane::jobs::Worker;
 use strongroom_controlplane::scheduler::Ticked;
+use strongroom_dataplane::backup::{self, BackupOptions, Gate, ManagedOptions};
+use strongroom_dataplane::postgres::server::Server;
+use strongroom_dataplane::progress::Progress;
+use strongroom_format::key::Secret;
 use strongroom_format::manifest::BackupType;
+use strongroom_testkit as testkit;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{Service, block_on, clock, files, hours, source, time};
@@ -50,44 +55,89 @@ fn a_new_cluster_is_backed_up_at_once_and_its_job_says_how_it_went() {
     });
 }
 
+/// A holder that dies after it has written the manifest, and one that dies before: here, somebody who
+/// claims the job and lets the engine work for it, and is never heard of again.
 #[test]
-fn what_a_dead_holder_finished_is_recorded_and_not_done_again() {
+fn what_a_dead_holder_finished_is_recorded_and_what_it_did_not_is_discarded() {
     let server = source();
     block_on(async {
         let clock = clock("2024-02-10T05:00:00Z");
         let service = Service::start(clock.clone(), |_| {}).await;
         let cluster = service.attach("tiny", &server.url("shop"), Plan::Serverless, 60, 30).await;
-        Scheduler::new(service.app.clone()).tick().await.unwrap();
-        service.work().await;
-        let first = service.listed(cluster.id).await;
-        // As if the holder had died between the manifest and the row.
-        let mut write = service.catalog().begin().await.unwrap();
-        write.retire_backup(first[0].id).await.unwrap();
-        write.forget_backup(first[0].id).await.unwrap();
-        write.commit().await.unwrap();
-        let job = first[0].job.unwrap();
-        revive(&service, job).await;
-        service.work().await;
-        assert_eq!(service.job(job).await.state, JobState::Succeeded);
-        assert_eq!(service.listed(cluster.id).await[0].engine_id, first[0].engine_id);
-        assert_eq!(service.stored(cluster.id).await.0.len(), 1);
+        let scheduler = Scheduler::new(service.app.clone());
+        let store = service.store(cluster.id);
+        for finishes in [true, false] {
+            scheduler.tick().await.unwrap();
+            let lease = jiff::SignedDuration::from_secs(30);
+            let catalog = service.catalog();
+            let dead = catalog.claim("dead", &[JobKind::Backup], lease).await.unwrap().unwrap();
+            let options = options(&server, &cluster, dead.job.id, clock.now());
+            // It dies right before the manifest, or right after it.
+            let refused = BackupOptions {
+                gate: Gate::new(|| async { std::future::pending().await }),
+                ..options.clone()
+            };
+            let (silent, never) = (Progress::silent(), CancellationToken::new());
+            let mut engine_id = None;
+            if finishes {
+                let taken = backup::run(&options, &store, &silent, &never).await.unwrap();
+                engine_id = Some(taken.id);
+            } else {
+                let taking = backup::run(&refused, &store, &silent, &never);
+                assert!(tokio::time::timeout(Duration::from_secs(5), taking).await.is_err());
+            }
+            assert!(service.listed(cluster.id).await.len() == usize::from(!finishes));
+            service.work().await;
+            assert_eq!(service.job(dead.job.id).await.state, JobState::Running, "its lease holds");
+            clock.advance(lease);
+            service.work().await;
+            let job = service.job(dead.job.id).await;
+            assert_eq!((job.state, job.generation), (JobState::Succeeded, 2));
+            let listed = service.listed(cluster.id).await;
+            let newest = listed.last().unwrap();
+            assert_eq!(newest.job, Some(job.id));
+            if finishes {
+                assert_eq!(Some(newest.engine_id), engine_id, "it was not taken again");
+            }
+            let (complete, others) = service.stored(cluster.id).await;
+            assert_eq!(complete.len(), listed.len());
+            // The tombstone of what was discarded, and nothing else.
+            assert_eq!(others.len(), usize::from(!finishes), "{others:?}");
+            clock.advance(hours(1));
+        }
+        let left = files(&service.collection_folder(cluster.id));
+        let claims = left.iter().filter(|path| path.ends_with("STARTED")).count();
+        assert_eq!(claims, 0, "{left:?}");
     });
 }
 
-/// Makes of a job that has ended one whose holder died.
-async fn revive(service: &Service, job: strongroom_catalog::JobId) {
-    let path = service.folder.path().join("catalog.db");
-    let sql = format!(
-        "UPDATE jobs SET state = 'running', finished_at = NULL, lease_until = '2000-01-01T00:00:00.000000Z' \
-         WHERE id = '{job}'"
-    );
-    let output = std::process::Command::new("python3")
-        .args(["-c", "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute(sys.argv[2]); c.commit()"])
-        .arg(&path)
-        .arg(&sql)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{output:?}");
+fn options(
+    server: &testkit::Cluster,
+    cluster: &Cluster,
+    job: strongroom_catalog::JobId,
+    now: jiff::Timestamp,
+) -> BackupOptions {
+    BackupOptions {
+        from: Server::parse(&server.url("shop")).unwrap(),
+        databases: Vec::new(),
+        tables: Vec::new(),
+        workers: 1,
+        secret: Some(Secret::passphrase("correct horse battery staple").unwrap()),
+        level: 1,
+        read_point_limit: Duration::from_secs(60),
+        incremental: false,
+        detector: None,
+        managed: Some(ManagedOptions {
+            cluster_id: cluster.id.to_string(),
+            cluster_name: cluster.name.clone(),
+            plan: cluster.plan.to_string(),
+            job_id: job.to_string(),
+            full_expires_at: Some(now + hours(24 * 30)),
+            incremental_expires_at: None,
+        }),
+        now: Some(now),
+        gate: Gate::open(),
+    }
 }
 
 #[test]

@@ -13,7 +13,8 @@ import { paths } from '../../paths';
 export function BackupMenu({ cluster, backup }: { cluster: Cluster; backup: Backup }) {
   const drill = useStartDrill(cluster.id);
   const navigate = useNavigate();
-  const mayDrill = actionOf(cluster.strongroom.actions, ACTIONS.startDrill);
+  const mayDrill = actionOf(backup.strongroom.actions, ACTIONS.startDrill);
+  const mayLook = actionOf(backup.strongroom.actions, ACTIONS.seeContents);
   const start = () =>
     drill.mutate(backup.id, {
       onSuccess: () => void navigate(paths.drills(cluster.id)),
@@ -35,6 +36,8 @@ export function BackupMenu({ cluster, backup }: { cluster: Cluster; backup: Back
         <Menu.Item
           component={Link}
           to={paths.changes(cluster.id, backup.id)}
+          disabled={!mayLook.allowed}
+          title={mayLook.reason ?? undefined}
           leftSection={<IconGitCompare size={16} aria-hidden />}
         >
           What changed

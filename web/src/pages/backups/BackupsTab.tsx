@@ -89,17 +89,7 @@ function dedicatedColumns(cluster: Cluster, now: Date): Column<Row>[] {
     {
       header: 'Databases',
       align: 'end',
-      cell: ({ backup }) =>
-        backup && (
-          <Anchor
-            component={Link}
-            to={paths.databases(cluster.id, backup.id)}
-            size="sm"
-            aria-label={`${backup.strongroom.databases} databases in the backup of ${dateTime(backup.as_of_time)}`}
-          >
-            {backup.strongroom.databases}
-          </Anchor>
-        ),
+      cell: ({ backup }) => backup && <Databases cluster={cluster} backup={backup} />,
     },
     {
       header: '',
@@ -148,6 +138,22 @@ function serverlessColumns(cluster: Cluster, now: Date): Column<Row>[] {
         ),
     },
   ];
+}
+
+/** How many databases; a way to them for those who may look inside. */
+function Databases({ cluster, backup }: { cluster: Cluster; backup: Backup }) {
+  const { databases, actions } = backup.strongroom;
+  if (!actionOf(actions, ACTIONS.seeContents).allowed) return databases;
+  return (
+    <Anchor
+      component={Link}
+      to={paths.databases(cluster.id, backup.id)}
+      size="sm"
+      aria-label={`${databases} databases in the backup of ${dateTime(backup.as_of_time)}`}
+    >
+      {databases}
+    </Anchor>
+  );
 }
 
 function Actions({ cluster, backup }: { cluster: Cluster; backup: Backup }) {

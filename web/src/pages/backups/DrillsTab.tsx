@@ -3,7 +3,7 @@ import { List as Bullets, Group, Stack, Text } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { ACTIONS } from '../../api/actions';
 import { drillsQuery, useStartDrill } from '../../api/backups';
-import { isOpen } from '../../api/restores';
+import { isOpen } from '../../api/jobs';
 import type { Drill } from '../../api/types';
 import { ActionButton, actionOf } from '../../components/ActionButton';
 import { Async, Empty, ErrorNotice } from '../../components/Async';

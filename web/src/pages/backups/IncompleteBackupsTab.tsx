@@ -3,7 +3,7 @@ import { Progress, Stack, Text } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { ACTIONS } from '../../api/actions';
 import { incompleteBackupsQuery, useCancelJob } from '../../api/backups';
-import { isOpen } from '../../api/restores';
+import { isOpen } from '../../api/jobs';
 import type { Job } from '../../api/types';
 import { ActionButton, actionOf } from '../../components/ActionButton';
 import { Async, Empty, ErrorNotice } from '../../components/Async';

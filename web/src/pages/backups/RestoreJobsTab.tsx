@@ -2,7 +2,8 @@
 import { Anchor, Progress } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { Link } from 'react-router';
-import { isOpen, restoresQuery, useRestoreEvents } from '../../api/restores';
+import { isOpen } from '../../api/jobs';
+import { restoresQuery, useRestoreEvents } from '../../api/restores';
 import type { Restore } from '../../api/types';
 import { Async, Empty } from '../../components/Async';
 import { type Column, List } from '../../components/List';
@@ -32,6 +33,7 @@ export function RestoreJobsTab() {
     { header: 'Restore end', cell: (restore) => <When at={restore.completed_at} /> },
     {
       header: 'Job ID',
+      nowrap: true,
       cell: (restore) => (
         <Anchor
           component={Link}

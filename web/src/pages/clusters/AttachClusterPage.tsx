@@ -3,7 +3,6 @@ import {
   Alert,
   Button,
   Group,
-  List,
   PasswordInput,
   Radio,
   Select,
@@ -21,6 +20,7 @@ import { useAttachCluster, useCheckConnection } from '../../api/clusters';
 import { storageLocationsQuery } from '../../api/organization';
 import type { ConnectionCheck, CreateCluster } from '../../api/types';
 import { ErrorNotice } from '../../components/Async';
+import { Code } from '../../components/Copy';
 import { Page } from '../../components/Page';
 import { paths } from '../../paths';
 
@@ -113,11 +113,17 @@ function Found({ check }: { check: ConnectionCheck }) {
     >
       {check.privileges.length > 0 && <Text size="sm">Privileges: {check.privileges.join(', ')}</Text>}
       {!isFine && (
-        <List size="sm" mt={4}>
+        <Stack gap="sm" mt={4}>
           {check.problems.map((problem) => (
-            <List.Item key={problem}>{problem}</List.Item>
+            <Stack key={problem.message} gap={6}>
+              <Text size="sm">
+                {problem.blocking && <strong>Backups would fail: </strong>}
+                {problem.message}
+              </Text>
+              {problem.remedy && <Code what="remedy">{problem.remedy}</Code>}
+            </Stack>
           ))}
-        </List>
+        </Stack>
       )}
     </Alert>
   );

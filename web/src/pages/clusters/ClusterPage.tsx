@@ -16,7 +16,7 @@ import { Facts } from '../../components/Facts';
 import { Page } from '../../components/Page';
 import { useNow } from '../../components/useNow';
 import { databaseSize, toNumber } from '../../format/size';
-import { dateTime, fromNow } from '../../format/time';
+import { dateTime, dueIn, fromNow } from '../../format/time';
 import { paths } from '../../paths';
 import { useCluster } from './ClusterLayout';
 import { BackupMark, ClusterState, engineName, planName, providerName } from './words';
@@ -74,7 +74,7 @@ export function ClusterPage() {
                 [
                   'Next backup',
                   strongroom.next_backup_at
-                    ? `${dateTime(strongroom.next_backup_at)} UTC (${fromNow(strongroom.next_backup_at, now)})`
+                    ? `${dateTime(strongroom.next_backup_at)} UTC (${dueIn(strongroom.next_backup_at, now)})`
                     : 'None is scheduled',
                 ],
                 ['Stored in', location ? `${location.name} (${location.region})` : '--'],
@@ -131,6 +131,7 @@ function Storage({ cluster }: { cluster: Cluster }) {
 function Connection({ cluster }: { cluster: Cluster }) {
   const connection = useQuery(connectionStringQuery(cluster.id));
   const text = connection.data?.connection_string ?? cluster.strongroom.connection_url;
+  if (!text) return null;
   return (
     <Paper className="panel" p="lg">
       <Title order={2} mb={4}>

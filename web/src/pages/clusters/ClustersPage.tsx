@@ -11,7 +11,7 @@ import { Async, Empty } from '../../components/Async';
 import { type Column, List } from '../../components/List';
 import { Page } from '../../components/Page';
 import { useNow } from '../../components/useNow';
-import { dateTime, fromNow } from '../../format/time';
+import { dateTime, dueIn, fromNow } from '../../format/time';
 import { paths } from '../../paths';
 import { BackupMark, ClusterState, planName, providerName } from './words';
 
@@ -58,7 +58,7 @@ export function ClustersPage() {
       nowrap: true,
       cell: (cluster) => (
         <span title={`${dateTime(cluster.strongroom.next_backup_at)} UTC`}>
-          {fromNow(cluster.strongroom.next_backup_at, now)}
+          {dueIn(cluster.strongroom.next_backup_at, now)}
         </span>
       ),
     },

@@ -263,7 +263,7 @@ function Recipes({ source, backup, destination, body, statement }: RecipesProps)
       asCli(body, {
         engineId: backup.strongroom.engine_id,
         collection: collectionOf(location?.url, source.id),
-        to: destination.strongroom.connection_url,
+        to: destination.strongroom.connection_url ?? undefined,
       }),
     ] as const,
   ];

@@ -21,7 +21,7 @@ interface Place {
   /** The collection's URL without secrets, if this caller may know it. */
   collection: string | undefined;
   /** The destination's URL without secrets. */
-  to: string;
+  to: string | undefined;
 }
 
 const SKIPS = [
@@ -38,7 +38,7 @@ export function asCli(body: CreateRestore, place: Place): string {
     ...SKIPS.flatMap(([option, name]) => (options[option] ? [name] : [])),
     `--from ${word(place.engineId)}`,
     place.collection ? `--in ${word(place.collection)}` : '--in "$STRONGROOM_COLLECTION"',
-    `--to ${word(place.to)}`,
+    place.to ? `--to ${word(place.to)}` : '--to "$DATABASE_URL"',
   ];
   return `strongroom restore ${parts.join(' \\\n  ')}`;
 }

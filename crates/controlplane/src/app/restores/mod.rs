@@ -257,12 +257,6 @@ impl App {
         vec![cancel]
     }
 
-    /// The server of a cluster, and who we are to it.
-    pub(crate) async fn restore_server(&self, cluster: ClusterId) -> Result<Server> {
-        let url = self.catalog().connection(cluster).await?;
-        Ok(Server::parse(url.expose())?)
-    }
-
     async fn planned_restore(&self, checked: &Checked) -> Result<RestorePlan> {
         let opened = self.open_backup(&checked.backup).await?;
         let statement = words::statement(checked, opened.store.shown());
@@ -282,7 +276,7 @@ impl App {
                 return Ok(planned);
             }
         }
-        let to = self.restore_server(checked.destination.id).await?;
+        let to = self.server_of(checked.destination.id).await?;
         match self.engine_plan(checked, &opened, to).await {
             Ok(plan) => planned.plan = words::for_api(plan),
             // Whatever keeps the engine from planning keeps it from restoring.
