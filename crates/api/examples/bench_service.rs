@@ -184,9 +184,9 @@ async fn fill(app: &App, clock: &FakeClock) -> Vec<ClusterId> {
     let catalog = app.catalog();
     let now = app.now();
     let step = SignedDuration::from_hours(24 * DAYS) / i32::try_from(BACKUPS).unwrap();
-    clock.set(now - SignedDuration::from_hours(24 * DAYS));
     let locations = catalog.locations(None, &Default::default()).await.unwrap().items;
     let location = locations[0].id;
+    clock.set(now - SignedDuration::from_hours(24 * DAYS));
     let mut clusters = Vec::new();
     let mut write = catalog.begin().await.unwrap();
     for number in 0..CLUSTERS {
