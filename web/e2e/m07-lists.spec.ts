@@ -161,23 +161,27 @@ test('1,000 backups of a day scroll smoothly', async ({ page }) => {
   // What is drawn stays small, wherever one scrolls.
   const drawn = () => list.getByRole('row').count();
   expect(await drawn()).toBeLessThan(80);
-  const slowest = await page.evaluate(async () => {
-    let worst = 0;
-    let last = performance.now();
-    for (let step = 0; step < 60; step += 1) {
-      window.scrollBy(0, 700);
-      await new Promise(requestAnimationFrame);
-      const now = performance.now();
-      worst = Math.max(worst, now - last);
-      last = now;
-    }
-    return worst;
-  });
+  /** The median time of a frame, while scrolling by so much in each. */
+  const frame = (step: number) =>
+    page.evaluate(async (step) => {
+      const times: number[] = [];
+      let last = performance.now();
+      for (let frame = 0; frame < 50; frame += 1) {
+        window.scrollBy(0, step);
+        await new Promise(requestAnimationFrame);
+        const now = performance.now();
+        times.push(now - last);
+        last = now;
+      }
+      return times.sort((a, b) => a - b)[25] ?? 0;
+    }, step);
+  // Compared with frames in which nothing moves: the machine may be busy with other things.
+  const still = await frame(0);
+  const scrolling = await frame(700);
   expect(await drawn()).toBeLessThan(80);
   await page.evaluate(() => window.scrollTo(0, document.body.scrollHeight));
   await expect(list.locator('[aria-rowindex="1001"]')).toBeVisible();
-  // A frame of a busy test machine may be late; one that draws a thousand rows is far later.
-  expect(slowest).toBeLessThan(250);
+  expect(scrolling).toBeLessThan(3 * still + 34);
 });
 
 test('the settings, and a backup on demand', async ({ page }) => {

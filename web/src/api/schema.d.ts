@@ -539,6 +539,7 @@ export interface components {
       size_bytes: string;
       stored_bytes: string;
       refused?: string | null;
+      hint?: string | null;
       set_again: string[];
       statement?: string | null;
     };

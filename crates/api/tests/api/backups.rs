@@ -111,8 +111,8 @@ async fn a_backup_is_asked_for_followed_and_listed() {
     assert_eq!(canceled.body["state"], json!("CANCELED"));
     let again = service.ask(&key, Method::POST, &cancel, Value::Null).await;
     assert_eq!((again.status, &again.body["code"]), (StatusCode::BAD_REQUEST, &json!(9)));
-    let path = format!("/clusters/{cluster}/jobs?kind=BACKUP&state=CANCELED");
-    let jobs = service.get(&key, &path).await;
+    let canceled = format!("/clusters/{cluster}/jobs?kind=BACKUP&state=CANCELED");
+    let jobs = service.get(&key, &canceled).await;
     assert_eq!(jobs.body["jobs"].as_array().unwrap().len(), 1);
 }
 

@@ -18,6 +18,11 @@ export function Obstacles({ plan }: { plan: RestorePlan }) {
       {plan.refused && (
         <Obstacle title="This restore is not possible" icon={<IconBan size={18} aria-hidden />}>
           <Text size="sm">{plan.refused}</Text>
+          {plan.hint && (
+            <Text size="sm" c="dimmed" style={{ whiteSpace: 'pre-line' }}>
+              {plan.hint}
+            </Text>
+          )}
         </Obstacle>
       )}
       {plan.conflicts.map((conflict) => (
@@ -35,9 +40,9 @@ export function Obstacles({ plan }: { plan: RestorePlan }) {
           title={`Missing: ${missing.kind} ${missing.name}`}
         >
           <Text size="sm">{missing.message}</Text>
-          {missing.option && LABELS[missing.option] && (
+          {labelOf(missing.option) && (
             <Text size="sm">
-              Or choose <strong>{LABELS[missing.option]}</strong>.
+              Or choose <strong>{labelOf(missing.option)}</strong>.
             </Text>
           )}
           <Resolutions
@@ -58,6 +63,10 @@ const LABELS: Record<string, string> = {
   skip_missing_roles: 'Skip missing roles',
   skip_missing_sequence_owners: 'Skip missing sequence owners',
 };
+
+/** The option that leaves the dependent part out, as the form names it; told with dashes or without. */
+const labelOf = (option: string | null | undefined) =>
+  option ? LABELS[option.replace(/^-+/, '').replaceAll('-', '_')] : undefined;
 
 function Obstacle({ title, icon, children }: { title: string; icon?: ReactNode; children: ReactNode }) {
   return (
