@@ -110,20 +110,11 @@ impl FromRow for Upkeep {
 const COLUMNS: &str = "cluster_id, enabled, frequency_minutes, retention_days, drill_every_days, \
                        retention_set_at, generation, updated_at";
 
-/// What a [`Schedule`] is read from. Each of the inner questions reads one end of an index.
-pub(crate) const SCHEDULE: &str = "plan, provider, clusters.state AS state, location_id, \
+/// The columns of a [`Schedule`] that are columns of tables.
+pub(crate) const SETTINGS: &str = "plan, provider, clusters.state AS state, location_id, \
     backup_settings.cluster_id AS cluster_id, enabled, frequency_minutes, retention_days, \
     drill_every_days, retention_set_at, generation, \
-    backup_settings.updated_at AS settings_updated_at, \
-    (SELECT slot FROM jobs WHERE jobs.cluster_id = clusters.id AND kind = 'backup' \
-     AND slot IS NOT NULL ORDER BY created_at DESC, jobs.id DESC LIMIT 1) AS last_slot, \
-    (SELECT max(data_from) FROM backups WHERE backups.cluster_id = clusters.id) AS last_backup, \
-    (SELECT data_from FROM backups WHERE backups.cluster_id = clusters.id AND kind = 'full' \
-     ORDER BY data_from DESC LIMIT 1) AS last_full, \
-    EXISTS (SELECT 1 FROM jobs WHERE jobs.cluster_id = clusters.id AND kind = 'backup' \
-     AND jobs.state IN ('pending', 'running')) AS open, \
-    (SELECT max(created_at) FROM jobs WHERE jobs.cluster_id = clusters.id AND kind = 'drill') \
-     AS last_drill";
+    backup_settings.updated_at AS settings_updated_at";
 
 impl FromRow for BackupSettings {
     fn from_row(row: &Row) -> Result<Self> {
@@ -179,8 +170,18 @@ impl Catalog {
     /// backups enabled.
     pub async fn schedules(&self) -> Result<Vec<Schedule>> {
         let sql = format!(
-            "SELECT {SCHEDULE} FROM clusters \
-             JOIN backup_settings ON backup_settings.cluster_id = clusters.id \
+            "SELECT {SETTINGS}, \
+             (SELECT slot FROM jobs WHERE jobs.cluster_id = clusters.id AND kind = 'backup' \
+              AND slot IS NOT NULL ORDER BY created_at DESC, jobs.id DESC LIMIT 1) AS last_slot, \
+             (SELECT max(data_from) FROM backups WHERE backups.cluster_id = clusters.id) \
+              AS last_backup, \
+             (SELECT data_from FROM backups WHERE backups.cluster_id = clusters.id \
+              AND kind = 'full' ORDER BY data_from DESC LIMIT 1) AS last_full, \
+             EXISTS (SELECT 1 FROM jobs WHERE jobs.cluster_id = clusters.id AND kind = 'backup' \
+              AND jobs.state IN ('pending', 'running')) AS open, \
+             (SELECT max(created_at) FROM jobs WHERE jobs.cluster_id = clusters.id \
+              AND kind = 'drill') AS last_drill \
+             FROM clusters JOIN backup_settings ON backup_settings.cluster_id = clusters.id \
              WHERE clusters.state = 'CREATED' AND enabled = $1 ORDER BY clusters.id"
         );
         let sql = sqlx::AssertSqlSafe(sql);

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use sqlx::Executor as _;
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -257,6 +258,10 @@ async fn open_postgres(url: &Secret) -> Result<Database> {
     let pool = PgPoolOptions::new()
         .max_connections(READERS)
         .acquire_timeout(ACQUIRE_TIMEOUT)
+        // Statements here are short: compiling one would take longer than running it.
+        .after_connect(|connection, _| {
+            Box::pin(async move { connection.execute("SET jit = off").await.map(drop) })
+        })
         .connect_with(options)
         .await
         .map_err(|source| failed("connecting", source))?;

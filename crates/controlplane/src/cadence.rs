@@ -476,7 +476,8 @@ mod tests {
     #[test]
     fn backups_are_kept_as_their_plan_has_it() {
         let at = time("2026-11-20T05:00:00Z");
-        let full = Some(time("2026-12-20T00:00:00Z"));
+        let full_expires = time("2026-12-20T00:00:00Z");
+        let full = Some(full_expires);
         let days = |plan, kind, retention| {
             let until = expires_at(plan, kind, retention, at, full);
             (until.duration_since(at).as_hours() as f64) / 24.0
@@ -485,10 +486,7 @@ mod tests {
         assert_eq!(days(Plan::Dedicated, BackupType::Full, 365), 365.0);
         assert_eq!(days(Plan::Dedicated, BackupType::Incremental, 30), 7.0);
         assert_eq!(days(Plan::Dedicated, BackupType::Incremental, 2), 2.0);
-        assert_eq!(
-            expires_at(Plan::Advanced, BackupType::Incremental, 30, at, full),
-            full.unwrap()
-        );
+        assert_eq!(expires_at(Plan::Advanced, BackupType::Incremental, 30, at, full), full_expires);
     }
 
     #[test]

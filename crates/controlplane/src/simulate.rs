@@ -49,8 +49,11 @@ impl Simulation {
     pub async fn settle(&self) -> Result<()> {
         let never = CancellationToken::new();
         self.scheduler.tick().await?;
-        while self.worker.run_one(&never).await? {}
-        self.date().await
+        let mut worked = false;
+        while self.worker.run_one(&never).await? {
+            worked = true;
+        }
+        if worked { self.date().await } else { Ok(()) }
     }
 
     /// Goes from now to `until`, doing on the way what is due when it is. `at_each` is called before

@@ -69,7 +69,7 @@ pub async fn of_backup(backup: &Backup) -> Result<Vec<DatabaseRegions>> {
 /// The value that a database's properties give a setting.
 fn declared(entries: &[Entry], setting: &str) -> Option<String> {
     let properties = entries.iter().filter(|entry| entry.kind == "DATABASE PROPERTIES");
-    properties.filter_map(|entry| value_of(&entry.definition, setting)).last()
+    properties.filter_map(|entry| value_of(&entry.definition, setting)).next_back()
 }
 
 fn value_of(definition: &str, setting: &str) -> Option<String> {

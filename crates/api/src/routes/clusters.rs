@@ -198,24 +198,11 @@ async fn create_cluster(
 ) -> Reply<Cluster> {
     let ours = body.strongroom.unwrap_or_default();
     let spec = body.spec;
-    let Some(url) = ours.url.filter(|url| !url.is_empty()) else {
-        return Err(Error::invalid("it is not said how to connect to the cluster")
-            .hint(
-                "Strongroom attaches servers that there are, and makes none: send strongroom.url, such \
-                 as postgresql://user:password@host:5432/postgres",
-            )
-            .into());
-    };
     let plan = ours.plan.or(spec.plan).or(match (&spec.serverless, &spec.dedicated) {
         (Some(_), None) => Some(Plan::Standard),
         (None, Some(_)) => Some(Plan::Advanced),
         _ => None,
     });
-    let plan = plan.ok_or_else(|| {
-        Error::invalid("it is not said which plan the cluster is on").hint(
-            "send spec.plan or strongroom.plan: SERVERLESS, DEDICATED, BASIC, STANDARD or ADVANCED",
-        )
-    })?;
     let provider = ours.provider.or(body.provider).unwrap_or(Provider::SelfHosted);
     let theirs = original_regions(spec.serverless, spec.dedicated);
     let place = PlaceRequest {
@@ -225,8 +212,8 @@ async fn create_cluster(
     };
     let request = ClusterRequest {
         name: body.name,
-        url: Secret::new(url),
-        plan: plan.into(),
+        url: ours.url.map(Secret::new),
+        plan: plan.map(Into::into),
         provider: provider.into(),
         place,
         labels: spec.labels,

@@ -43,6 +43,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
                 .hint("send Content-Type: application/json"));
         }
         let bytes = Bytes::from_request(request, state).await?;
+        // A list of values in the order of the fields would be taken for them.
+        if bytes.trim_ascii_start().first() == Some(&b'[') {
+            return Err(Unreadable::new("body", "it is a list, and not an object"));
+        }
         // The escape is looked for first: nearly no body has it, and then nothing is read twice.
         if bytes.windows(6).any(|window| window == b"\\u0000")
             && serde_json::from_slice(&bytes).is_ok_and(|value| has_nul(&value))

@@ -111,8 +111,9 @@ async fn a_backup_is_asked_for_followed_and_listed() {
     assert_eq!(canceled.body["state"], json!("CANCELED"));
     let again = service.ask(&key, Method::POST, &cancel, Value::Null).await;
     assert_eq!((again.status, &again.body["code"]), (StatusCode::BAD_REQUEST, &json!(9)));
-    let jobs = service.get(&key, &format!("/clusters/{cluster}/jobs?kind=BACKUP&state=CANCELED"));
-    assert_eq!(jobs.await.body["jobs"].as_array().unwrap().len(), 1);
+    let path = format!("/clusters/{cluster}/jobs?kind=BACKUP&state=CANCELED");
+    let jobs = service.get(&key, &path).await;
+    assert_eq!(jobs.body["jobs"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

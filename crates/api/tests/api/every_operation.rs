@@ -8,10 +8,15 @@ use uuid::Uuid;
 
 use crate::support::{Answer, TestService};
 
-/// What everybody who is known may ask: the organization's name, who they are, and lists which show
-/// only what the caller may see.
-const FOR_EVERYBODY: &[(&str, &str)] =
-    &[("get", "/organization"), ("get", "/session"), ("delete", "/session")];
+/// What everybody who is known may ask: the organization's name, who they are, and what is
+/// the same for all. Lists which show only what the caller may see need not stand here.
+const FOR_EVERYBODY: &[(&str, &str)] = &[
+    ("get", "/organization"),
+    ("get", "/session"),
+    ("delete", "/session"),
+    ("get", "/cluster-versions"),
+    ("get", "/clusters/available-regions"),
+];
 
 /// An operation, as the description has it.
 struct Operation {

@@ -23,10 +23,11 @@ fn assert_form(refused: &Answer) {
 async fn what_can_not_be_read_is_refused_in_our_form() {
     let service = TestService::start().await;
     let key = service.key(&[Role::OrgAdmin]).await;
-    let bodies: [(&[u8], u16); 9] = [
+    let bodies: [(&[u8], u16); 10] = [
         (b"", 400),
         (b"{", 400),
         (b"[]", 400),
+        (b" [\"a name\"]", 400),
         (b"{\"name\": 5}", 400),
         (b"{\"name\": \"a\", \"name\": \"b\"}", 400),
         (b"{\"name\": \"a\", \"nome\": \"b\"}", 400),

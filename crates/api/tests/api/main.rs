@@ -1,5 +1,7 @@
 //! The API over a real socket, with a real catalog, and real clusters where they matter.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
+
 mod accounts;
 mod audit;
 mod backup_settings;

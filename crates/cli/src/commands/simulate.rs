@@ -1,14 +1,17 @@
 //! `strongroom simulate`: lets the service live through some time in the past, in a hurry.
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
 use jiff::Timestamp;
-use strongroom_catalog::clusters::{ClusterFilter, ClusterSort};
+use strongroom_catalog::clusters::{ClusterFilter, ClusterSort, Provider};
 use strongroom_catalog::jobs::JobFilter;
-use strongroom_catalog::{Catalog, FakeClock, Order, Page};
+use strongroom_catalog::{Catalog, FakeClock, Order, Page, Secret};
+use strongroom_controlplane::app::attach::{ClusterRequest, PlaceRequest};
 use strongroom_controlplane::simulate::Simulation;
-use strongroom_controlplane::{App, Config};
+use strongroom_controlplane::{App, Caller, Config};
 use strongroom_dataplane::{Error, Kind, Result};
 
 use super::serve::{CatalogArgs, catalog_error, service_error};
@@ -29,6 +32,10 @@ pub(crate) struct SimulateArgs {
     #[arg(long, value_name = "TIME")]
     from: Option<Timestamp>,
 
+    /// Attach the clusters in this file first: a line each, of plan, name and URL
+    #[arg(long, value_name = "FILE", requires = "from")]
+    attach: Option<PathBuf>,
+
     /// Where to end
     #[arg(long, value_name = "TIME")]
     until: Timestamp,
@@ -46,11 +53,43 @@ impl SimulateArgs {
             clock.set(last);
         }
         let app = App::start(catalog.clone(), Config::new(&self.catalog.data_dir)).await;
-        let simulation = Simulation::new(app.map_err(service_error)?, clock);
+        let app = app.map_err(service_error)?;
+        if let Some(file) = &self.attach {
+            attach(&app, file).await?;
+        }
+        let simulation = Simulation::new(app, clock);
         let lived = simulation.run_until(self.until, async |_| {}).await;
         catalog.close().await;
         lived.map_err(service_error).map(|()| String::new())
     }
+}
+
+/// Attaches the clusters that a file names.
+async fn attach(app: &App, file: &Path) -> Result<()> {
+    let shown = file.display();
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Error::new(Kind::Usage, format!("{shown}: {error}")))?;
+    for line in text.lines().filter(|line| !line.trim().is_empty()) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [plan, name, url] = words[..] else {
+            let message =
+                format!("{shown}: a line has {} words, not plan, name and URL", words.len());
+            return Err(Error::new(Kind::Usage, message));
+        };
+        let request = ClusterRequest {
+            name: name.to_owned(),
+            url: Secret::new(url),
+            plan: plan.parse().map_err(catalog_error)?,
+            provider: Provider::SelfHosted,
+            place: PlaceRequest::default(),
+            labels: BTreeMap::new(),
+            delete_protection: false,
+            folder: None,
+        };
+        let caller = Caller::system("strongroom simulate");
+        app.attach_cluster(&caller, request).await.map_err(service_error)?;
+    }
+    Ok(())
 }
 
 /// When something happened last, as far as the catalog knows.

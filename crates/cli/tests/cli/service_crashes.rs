@@ -330,5 +330,7 @@ fn of_two_replicas_one_goes_on_when_the_other_dies_or_sleeps() {
         world.check(&what);
         second.kill();
     }
+    let taken_over = world.jobs(JobKind::Backup).iter().filter(|job| job.generation > 1).count();
+    assert!(taken_over > 0, "nobody was ever interrupted");
     world.nothing_else_is_left();
 }

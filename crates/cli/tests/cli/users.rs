@@ -96,7 +96,7 @@ fn users_are_made_and_let_in_again_beside_a_running_service() {
     fs::write(&file, "from a file\n").unwrap();
     let file = file.to_str().unwrap();
     let made = create(&["--email", "bob@example.org", "--password-file", file]).expect_ok();
-    assert!(!made.stdout.contains("password\""), "{}", made.stdout);
+    assert!(!made.stdout.contains("\"password\""), "{}", made.stdout);
     assert_eq!(sign_in(&address, "bob@example.org", "from a file"), 200);
 
     let args = ["users", "set-password", "--data-dir", data, "--email", "bob@example.org"];

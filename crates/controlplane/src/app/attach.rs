@@ -39,10 +39,10 @@ const LABELS: (usize, usize) = (50, 63);
 pub struct ClusterRequest {
     /// Its name.
     pub name: String,
-    /// How to connect to it.
-    pub url: Secret,
-    /// Its plan.
-    pub plan: Plan,
+    /// How to connect to it. It is needed.
+    pub url: Option<Secret>,
+    /// Its plan. It is needed.
+    pub plan: Option<Plan>,
     /// Who runs the machines.
     pub provider: Provider,
     /// Where it is and where its backups go.
@@ -140,6 +140,17 @@ impl App {
             request;
         let name = checked_name("cluster", &name)?.to_owned();
         check_labels(&labels)?;
+        let url = url.filter(|url| !url.expose().is_empty()).ok_or_else(|| {
+            Error::invalid("it is not said how to connect to the cluster").hint(
+                "Strongroom attaches servers that there are, and makes none: send strongroom.url, such \
+                 as postgresql://user:password@host:5432/postgres",
+            )
+        })?;
+        let plan = plan.ok_or_else(|| {
+            let names: Vec<_> = Plan::ALL.iter().map(|plan| plan.name()).collect();
+            Error::invalid("it is not said which plan the cluster is on")
+                .hint(format!("send spec.plan or strongroom.plan: one of {}", names.join(", ")))
+        })?;
         let server = Server::of_url(url.expose())?;
         if self.catalog().cluster_by_name(&name).await?.is_some() {
             return Err(Error::new(Kind::AlreadyExists, format!("cluster {name} exists already")));

@@ -228,7 +228,7 @@ impl App {
             let schedule = live.map(|overview| &overview.schedule);
             let not_managed = cadence::unavailable(cluster.plan, cluster.provider);
             ClusterDetail {
-                last_backup_at: overview.and_then(|overview| overview.last_listed),
+                last_backup_at: overview.and_then(|overview| overview.schedule.last_backup),
                 last_backup_failed: overview
                     .is_some_and(|overview| overview.last_ending == Some(JobState::Failed)),
                 next_backup_at: schedule.and_then(|schedule| cadence::next(schedule, now)),

@@ -118,7 +118,7 @@ fn a_failed_restore_is_told_to_a_webhook_and_by_mail() {
         service.damage(source.id);
         while service.work().await {}
 
-        let posted = posted.lock().unwrap();
+        let posted = posted.lock().unwrap().clone();
         let [(head, body)] = posted.as_slice() else { panic!("{posted:#?}") };
         let told: Value = serde_json::from_str(body).unwrap();
         assert_eq!(told["event"], "restore_failed");
@@ -134,7 +134,7 @@ fn a_failed_restore_is_told_to_a_webhook_and_by_mail() {
             mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(header("x-strongroom-signature"), format!("sha256={digits}"));
 
-        let mailed = mailed.lock().unwrap();
+        let mailed = mailed.lock().unwrap().clone();
         let [(envelope, text)] = mailed.as_slice() else { panic!("{mailed:#?}") };
         for address in ["ann@example.org", "bob@example.org"] {
             let to = format!("RCPT TO:<{address}>");

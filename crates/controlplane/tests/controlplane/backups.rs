@@ -12,12 +12,11 @@ use strongroom_controlplane::scheduler::Ticked;
 use strongroom_dataplane::backup::{self, BackupOptions, Gate, ManagedOptions};
 use strongroom_dataplane::postgres::server::Server;
 use strongroom_dataplane::progress::Progress;
-use strongroom_format::key::Secret;
 use strongroom_format::manifest::BackupType;
 use strongroom_testkit as testkit;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Service, block_on, clock, files, hours, source, time};
+use crate::support::{Service, block_on, clock, files, hours, key, source, time};
 
 #[test]
 fn a_new_cluster_is_backed_up_at_once_and_its_job_says_how_it_went() {
@@ -122,7 +121,7 @@ fn options(
         databases: Vec::new(),
         tables: Vec::new(),
         workers: 1,
-        secret: Some(Secret::passphrase("correct horse battery staple").unwrap()),
+        secret: Some(key()),
         level: 1,
         read_point_limit: Duration::from_secs(60),
         incremental: false,

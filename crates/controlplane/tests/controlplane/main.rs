@@ -14,5 +14,6 @@ mod drills;
 mod restores;
 mod restores_killed;
 mod restoring;
+mod scheduler;
 mod simulation;
 mod support;

@@ -75,8 +75,6 @@ fn a_database_is_restored_and_told_of() {
         assert!(done.set_again.iter().any(|note| note.contains("ANALYZE")), "{done:#?}");
         let result = done.job.result.unwrap();
         assert_eq!((result["rows"].as_u64(), result["tables"].as_u64()), (Some(2050), Some(2)));
-        let progress = done.job.progress.unwrap_or_default();
-        println!("{progress}");
         assert_same_contents(
             &service.source.tables_hash("shop"),
             &service.target.tables_hash("shop"),
@@ -280,7 +278,7 @@ impl Locked {
         let mut psql = cluster.client("psql", database);
         let lock = format!("LOCK pg_catalog.{table} IN SHARE MODE");
         psql.args(["-c", "BEGIN", "-c", &lock, "-c", "SELECT pg_sleep(100)"]);
-        let child = psql.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = psql.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let held = format!(
             "SELECT count(*) FROM pg_locks WHERE granted AND mode = 'ShareLock' \
              AND relation = 'pg_catalog.{table}'::regclass"
@@ -291,7 +289,8 @@ impl Locked {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        panic!("the lock is not granted");
+        child.kill().unwrap();
+        panic!("the lock is not granted: {}", child.wait().unwrap());
     }
 
     fn release(mut self, cluster: &Cluster) {

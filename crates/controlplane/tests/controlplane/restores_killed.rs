@@ -10,7 +10,7 @@ use strongroom_dataplane::CancellationToken;
 
 use crate::restoring::{Service, app, block_on, everybody, orders, request, shop};
 
-/// Not a test: the process that [`a_successor_goes_on_where_a_killed_service_was`] lets die.
+/// Not a test: the process that [`killed_everywhere`] lets die.
 #[test]
 #[ignore = "run by another test, as a process of its own"]
 fn a_service_that_dies() {
@@ -23,18 +23,30 @@ fn a_service_that_dies() {
 }
 
 #[test]
-fn a_successor_goes_on_where_a_killed_service_was() {
-    for kind in [RestoreKind::Database, RestoreKind::Table, RestoreKind::Cluster] {
-        for (point, published) in [
-            ("restore.during-load", false),
-            ("restore.before-publish", false),
-            ("restore.during-publish", false),
-            ("restore.after-publish", true),
-        ] {
-            for cancels in [false, true] {
-                println!("{kind}, {point}, cancels: {cancels}");
-                block_on(killed(kind, point, published, cancels));
-            }
+fn a_successor_goes_on_with_a_database_restore_of_a_killed_service() {
+    killed_everywhere(RestoreKind::Database);
+}
+
+#[test]
+fn a_successor_goes_on_with_a_table_restore_of_a_killed_service() {
+    killed_everywhere(RestoreKind::Table);
+}
+
+#[test]
+fn a_successor_goes_on_with_a_cluster_restore_of_a_killed_service() {
+    killed_everywhere(RestoreKind::Cluster);
+}
+
+/// Lets the service die on its way to the publication and behind it, with and without a wish to stop.
+fn killed_everywhere(kind: RestoreKind) {
+    for (point, published) in [
+        ("restore.during-load", false),
+        ("restore.before-publish", false),
+        ("restore.during-publish", false),
+        ("restore.after-publish", true),
+    ] {
+        for cancels in [false, true] {
+            block_on(killed(kind, point, published, cancels));
         }
     }
 }
@@ -57,9 +69,10 @@ async fn killed(kind: RestoreKind, point: &str, published: bool, cancels: bool) 
         .env("FAILPOINTS", format!("{point}=return(kill)"))
         .output()
         .unwrap();
-    assert_eq!(died.status.code(), None, "{point} was not reached: {died:?}");
+    let case = format!("{kind}, {point}, cancels: {cancels}");
+    assert_eq!(died.status.code(), None, "{case} was not reached: {died:?}");
     let visible = service.target.databases().contains(&"shop".to_owned());
-    assert_eq!(visible, published, "{point}");
+    assert_eq!(visible, published, "{case}");
     if published {
         // Somebody goes on working with what was restored. To restore it once more would undo that.
         service.target.psql("shop", "INSERT INTO orders VALUES (-1, 'since then')");
@@ -74,9 +87,9 @@ async fn killed(kind: RestoreKind, point: &str, published: bool, cancels: bool) 
     let ended = service.job(id).await;
     let succeeds = published || !cancels;
     let expected = if succeeds { JobState::Succeeded } else { JobState::Canceled };
-    assert_eq!(ended.state, expected, "{ended:#?}");
+    assert_eq!(ended.state, expected, "{case}: {ended:#?}");
     assert_eq!(service.status_of(target.id).await, IDLE);
-    assert!(service.nothing_staged(), "{kind}, {point}");
+    assert!(service.nothing_staged(), "{case}");
     let last = service.audited().await.last().unwrap().clone();
     assert!(last.ends_with(if succeeds { "SUCCEEDED" } else { "CANCELED" }), "{last}");
     if succeeds {
@@ -84,7 +97,7 @@ async fn killed(kind: RestoreKind, point: &str, published: bool, cancels: bool) 
         assert_eq!(service.target.psql("shop", "SELECT count(*) FROM orders"), rows);
         let restore = service.restore(id).await;
         assert!(!restore.set_again.is_empty() && restore.completion == 1.0);
-        assert_eq!(ended.result.unwrap()["rows"].as_u64().is_some(), true);
+        assert!(ended.result.unwrap()["rows"].as_u64().is_some(), "{case}");
     } else {
         assert_eq!(service.target.databases(), ["postgres"]);
     }

@@ -18,12 +18,11 @@ use strongroom_dataplane::postgres::server::Server;
 use strongroom_dataplane::progress::Progress;
 use strongroom_dataplane::restore::{self, Fence, RestoreOptions, RestoreTarget, SkipMissing};
 use strongroom_dataplane::{CancellationToken, verify};
-use strongroom_format::key::Secret;
 use strongroom_format::layout::{Folder, ObjectKey};
 use strongroom_format::manifest::BackupType;
 use strongroom_testkit as testkit;
 
-use crate::support::{Service, block_on, clock, files, full, hours, source, time};
+use crate::support::{Service, block_on, clock, files, full, hours, key, source, time};
 
 const DAYS: i64 = 45;
 /// Restored by default, of those that are listed in the end.
@@ -132,7 +131,7 @@ async fn every_listed_backup_can_be_restored(
     truth: &BTreeMap<Timestamp, i64>,
     every: i64,
 ) {
-    let (store, key) = (service.store(cluster.id), passphrase());
+    let (store, key) = (service.store(cluster.id), key());
     let target = testkit::Cluster::builder().start();
     let listed = service.listed(cluster.id).await;
     let (silent, never) = (Progress::silent(), CancellationToken::new());
@@ -177,7 +176,7 @@ async fn nothing_else_is_stored(
     cluster: &Cluster,
     clock: &dyn strongroom_catalog::Clock,
 ) {
-    let (store, key) = (service.store(cluster.id), passphrase());
+    let (store, key) = (service.store(cluster.id), key());
     let root = service.collection_folder(cluster.id);
     let (mut folders, mut needed) = (BTreeSet::new(), BTreeSet::new());
     for row in service.listed(cluster.id).await {
@@ -242,8 +241,4 @@ async fn deleted_clusters_lose_all_in_time(
     assert_eq!(files(&root), Vec::<String>::new(), "nothing of it is left");
     let retired = service.catalog().retired_backups(cluster.id).await.unwrap();
     assert_eq!(retired, [], "nothing of it is remembered");
-}
-
-fn passphrase() -> Secret {
-    Secret::passphrase("correct horse battery staple").unwrap()
 }

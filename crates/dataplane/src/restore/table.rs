@@ -306,7 +306,7 @@ impl Prepared<'_> {
             created.into_iter().map(|name| format!("{}.{name}", request.into_db)).collect();
         let restored = Restored::planned(&plan, created, notes);
         Ok(match hidden_database {
-            None => Staged::InPlace { client, restored },
+            None => Staged::InPlace { client: Box::new(client), restored },
             Some(name) => {
                 // Seen by nobody yet: the database's name is what publishes.
                 client.batch_execute("COMMIT").await?;
@@ -319,7 +319,7 @@ impl Prepared<'_> {
 /// Tables that only a commit keeps from being seen.
 enum Staged {
     /// This session's transaction has moved them into place.
-    InPlace { client: Client, restored: Restored },
+    InPlace { client: Box<Client>, restored: Restored },
     /// They are in a hidden database, which is to get its name.
     InDatabase { renames: Vec<(String, String)>, restored: Restored },
 }

@@ -2,6 +2,7 @@
 //! there.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
+#![allow(clippy::print_stdout, reason = "what was tried last is shown when a test fails")]
 
 mod support;
 

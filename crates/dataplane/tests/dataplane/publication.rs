@@ -230,7 +230,7 @@ fn a_transaction_that_is_still_open_is_ended_by_whoever_settles_it() {
         let ours = format!("SET application_name = '{name}'");
         psql.args(["-At", "-c", &ours, "-c", "BEGIN", "-c", "SELECT pg_current_xact_id()"]);
         psql.args(["-c", "SELECT pg_sleep(60)"]).stdout(std::process::Stdio::null());
-        let child = psql.spawn().unwrap();
+        let mut child = psql.spawn().unwrap();
         let id = format!(
             "SELECT backend_xid FROM pg_stat_activity WHERE application_name = '{name}' \
              AND backend_xid IS NOT NULL AND query LIKE '%sleep%'"
@@ -242,7 +242,8 @@ fn a_transaction_that_is_still_open_is_ended_by_whoever_settles_it() {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        panic!("psql opens no transaction");
+        child.kill().unwrap();
+        panic!("psql opens no transaction: {}", child.wait().unwrap());
     };
     let server = server(&url);
     let (mut ours, xid) = open("strongroom restore 0123abcd worker");

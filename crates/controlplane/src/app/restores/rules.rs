@@ -115,7 +115,7 @@ impl App {
             }
             if let RestoreTarget::Tables { names, into_db, .. } = &checked.target {
                 let into = into_db.as_ref().unwrap_or(&database.database);
-                self.into_multi_region(checked, names, database, into).await?;
+                self.takes_multi_region(checked, names, database, into).await?;
             }
         }
         if checked.options.skip_localities_check {
@@ -139,7 +139,7 @@ impl App {
     }
 
     /// A table of a database in several regions goes only into one that was declared so.
-    async fn into_multi_region(
+    async fn takes_multi_region(
         &self,
         checked: &Checked,
         names: &[TableName],
