@@ -93,7 +93,7 @@ test('M12 M23 a cluster into another one, whose name is typed', async ({ page })
     .click();
   await expect(page).toHaveURL(new RegExp(`/backups/${full}/restore$`));
   await expect(page.getByRole('heading', { name: 'Restore cluster' })).toBeVisible();
-  await page.getByRole('textbox', { name: 'Restore to cluster' }).click();
+  await page.getByRole('combobox', { name: 'Restore to cluster' }).click();
   await page.getByRole('option', { name: 'spare' }).click();
   await goOn(page);
   await expect(page.getByRole('alert')).toContainText('All data is erased and replaced');

@@ -12,9 +12,9 @@ test('users and roles', async ({ page }) => {
 
   await page.getByRole('button', { name: 'Edit the roles of Mia Monitor' }).click();
   const roles = page.getByRole('dialog', { name: 'Roles of Mia Monitor' });
-  await roles.getByRole('textbox', { name: 'Role' }).click();
+  await roles.getByRole('combobox', { name: 'Role' }).click();
   await page.getByRole('option', { name: 'Cluster Monitor' }).click();
-  await roles.getByRole('textbox', { name: 'On' }).click();
+  await roles.getByRole('combobox', { name: 'On' }).click();
   await page.getByRole('option', { name: 'shop' }).click();
   await roles.getByRole('button', { name: 'Add' }).click();
   await roles.getByRole('button', { name: 'Save roles' }).click();
@@ -28,7 +28,7 @@ test('a service account whose key is shown once, and works', async ({ page, requ
   const dialog = page.getByRole('dialog', { name: 'Add service account' });
   await dialog.getByLabel('Name').fill('terraform');
   await dialog.getByLabel('Description').fill('keeps clusters as the repository says');
-  await dialog.getByRole('textbox', { name: 'Role' }).click();
+  await dialog.getByRole('combobox', { name: 'Role' }).click();
   await page.getByRole('option', { name: 'Org Administrator' }).click();
   await dialog.getByRole('button', { name: 'Add', exact: true }).click();
   await dialog.getByRole('button', { name: 'Add service account' }).click();
@@ -79,10 +79,10 @@ test('M6 attaching a cluster: the connection is checked first; Dedicated on Azur
   await page.getByRole('button', { name: 'Check connection' }).click();
   await expect(page.getByText(/^Connected to/)).toBeVisible();
   await page.getByRole('textbox', { name: 'Name' }).fill('annex');
-  await page.getByRole('textbox', { name: 'Provider' }).click();
+  await page.getByRole('combobox', { name: 'Provider' }).click();
   await page.getByRole('option', { name: 'Azure' }).click();
-  await page.getByRole('textbox', { name: 'Regions' }).fill('here');
-  await page.getByRole('textbox', { name: 'Regions' }).press('Enter');
+  await page.getByRole('combobox', { name: 'Regions' }).fill('here');
+  await page.getByRole('combobox', { name: 'Regions' }).press('Enter');
   await page.getByRole('button', { name: 'Attach cluster' }).click();
   await expect(page.getByText('Managed backups are not available for this cluster')).toBeVisible();
   await expect(page.getByRole('button', { name: 'Back up now' })).toBeHidden();

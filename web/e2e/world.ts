@@ -174,7 +174,9 @@ export async function rows(page: Page, list: string): Promise<string[][]> {
 }
 
 export async function headers(page: Page, list: string): Promise<string[]> {
-  return page.getByRole('table', { name: list }).getByRole('columnheader').allTextContents();
+  const table = page.getByRole('table', { name: list });
+  await expect(table).toBeVisible();
+  return table.getByRole('columnheader').allTextContents();
 }
 
 /** The newest restore job on the page ends so. */

@@ -41,7 +41,7 @@ export function DayPicker({ day, today, markOf, onChange, onMonth }: DayPickerPr
             {shortDay(day)}
           </Button>
         </Popover.Target>
-        <Popover.Dropdown aria-label="Choose a day">
+        <Popover.Dropdown>
           <DatePicker
             value={day}
             defaultDate={day}

@@ -1,4 +1,4 @@
-/** The databases of a backup. One without tables is not listed: the service leaves it out. */
+/** The databases of a backup. One without tables is not listed. */
 import { Alert, Anchor, List as Bullets, Group, Stack } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
@@ -66,7 +66,7 @@ export function BackupDatabasesPage() {
       lead={<BackupLead backup={backup.data} />}
     >
       <Async query={databases} label="the databases">
-        {({ databases, omissions }) => (
+        {({ databases: all, omissions }) => (
           <Stack gap="md">
             {omissions.length > 0 && (
               <Alert
@@ -88,8 +88,8 @@ export function BackupDatabasesPage() {
               <Search label="Search databases" value={search} onChange={setSearch} />
             </Group>
             <Found
-              all={databases}
-              found={databases.filter((database) => matches(database.name, search))}
+              all={all.filter(hasTables)}
+              found={all.filter((database) => hasTables(database) && matches(database.name, search))}
               columns={columns}
             />
           </Stack>
@@ -98,6 +98,8 @@ export function BackupDatabasesPage() {
     </Page>
   );
 }
+
+const hasTables = (database: BackupDatabase) => database.tables > 0;
 
 function Found({
   all,

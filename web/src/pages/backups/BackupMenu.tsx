@@ -2,6 +2,7 @@
 import { ActionIcon, Menu } from '@mantine/core';
 import { notifications } from '@mantine/notifications';
 import { IconCopy, IconDots, IconGitCompare, IconShieldCheck } from '@tabler/icons-react';
+import { useState } from 'react';
 import { Link, useNavigate } from 'react-router';
 import { ACTIONS } from '../../api/actions';
 import { useStartDrill } from '../../api/backups';
@@ -10,7 +11,30 @@ import { actionOf } from '../../components/ActionButton';
 import { dateTime } from '../../format/time';
 import { paths } from '../../paths';
 
-export function BackupMenu({ cluster, backup }: { cluster: Cluster; backup: Backup }) {
+interface BackupMenuProps {
+  cluster: Cluster;
+  backup: Backup;
+}
+
+/** A list may have a thousand of these: the menu itself is made when somebody first wants it. */
+export function BackupMenu(props: BackupMenuProps) {
+  const [wanted, setWanted] = useState(false);
+  if (wanted) return <Opened {...props} />;
+  return (
+    <ActionIcon
+      variant="subtle"
+      color="gray"
+      aria-haspopup="menu"
+      aria-expanded={false}
+      aria-label={`More about the backup of ${dateTime(props.backup.as_of_time)}`}
+      onClick={() => setWanted(true)}
+    >
+      <IconDots size={16} aria-hidden />
+    </ActionIcon>
+  );
+}
+
+function Opened({ cluster, backup }: BackupMenuProps) {
   const drill = useStartDrill(cluster.id);
   const navigate = useNavigate();
   const mayDrill = actionOf(backup.strongroom.actions, ACTIONS.startDrill);
@@ -22,7 +46,7 @@ export function BackupMenu({ cluster, backup }: { cluster: Cluster; backup: Back
         notifications.show({ color: 'red', title: 'No drill was begun', message: error.message }),
     });
   return (
-    <Menu position="bottom-end" width={250}>
+    <Menu position="bottom-end" width={250} defaultOpened>
       <Menu.Target>
         <ActionIcon
           variant="subtle"
