@@ -101,23 +101,29 @@ export default async function seed() {
     writeFileSync(stateOf(who), JSON.stringify(session.storageState()));
   }
 
-  const newest = (cluster: string, type: string) =>
-    until(`a ${type} backup of ${cluster}`, async () => {
+  /** The newest backup of a cluster, once it has so many of this type. */
+  const nth = (cluster: string, type: string, number: number) =>
+    until(`${type} backup ${number} of ${cluster}`, async () => {
       const reply = await api.ask<BackupReply>(
         'GET',
         `/clusters/${cluster}/backups?pagination.sort_order=DESC`,
       );
-      return reply.backups.find((backup) => backup.strongroom.type === type)?.id;
+      const found = reply.backups.filter((backup) => backup.strongroom.type === type);
+      return found.length >= number && found[0]?.id;
     });
-  const full = await newest(clusters.shop, 'FULL');
-  await newest(clusters.notes, 'FULL');
-  await newest(clusters.spare, 'FULL');
+  const full = await nth(clusters.shop, 'FULL', 1);
+  await nth(clusters.notes, 'FULL', 1);
+  await nth(clusters.spare, 'FULL', 1);
+  // Where a server tells of changes only by digests, the first incremental backup after a full one copies everything:
+  // the second one shows what did not change.
+  await api.ask('POST', `/clusters/${clusters.shop}/backups`, { type: 'INCREMENTAL' });
+  await nth(clusters.shop, 'INCREMENTAL', 1);
   await sql(
     'shop',
     'shop',
     "UPDATE orders SET total = 0 WHERE id = 1; INSERT INTO customers VALUES (301, 'newcomer', 'Vaasa')",
   );
   await api.ask('POST', `/clusters/${clusters.shop}/backups`, { type: 'INCREMENTAL' });
-  const incremental = await newest(clusters.shop, 'INCREMENTAL');
+  const incremental = await nth(clusters.shop, 'INCREMENTAL', 2);
   remember({ clusters, full, incremental });
 }
