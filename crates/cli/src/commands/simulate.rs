@@ -78,8 +78,8 @@ async fn attach(app: &App, file: &Path) -> Result<()> {
         };
         let request = ClusterRequest {
             name: name.to_owned(),
-            url: Secret::new(url),
-            plan: plan.parse().map_err(catalog_error)?,
+            url: Some(Secret::new(url)),
+            plan: Some(plan.parse().map_err(catalog_error)?),
             provider: Provider::SelfHosted,
             place: PlaceRequest::default(),
             labels: BTreeMap::new(),

@@ -7,6 +7,7 @@
     missing_docs,
     reason = "tests tell what failed by panicking, and their names are their documentation"
 )]
+#![allow(clippy::print_stdout, reason = "figures are for whoever asks for them with --nocapture")]
 
 mod alerts;
 mod backups;
