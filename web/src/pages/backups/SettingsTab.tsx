@@ -45,7 +45,11 @@ function Settings({ cluster, config }: { cluster: Cluster; config: BackupConfig 
   const changed = Object.keys(wanted).length > 0;
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    change.mutate(wanted, { onSuccess: () => notifications.show({ message: 'The settings were saved.' }) });
+    // The form is made anew from what was saved, so its own callbacks would not be called any more.
+    change.mutateAsync(wanted).then(
+      () => notifications.show({ message: 'The settings were saved.' }),
+      () => undefined,
+    );
   };
   return (
     <form onSubmit={submit}>

@@ -30,7 +30,11 @@ function Settings({ organization }: { organization: Organization }) {
   const action = actionOf(session?.actions, ACTIONS.renameOrganization);
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    rename.mutate(name, { onSuccess: () => notifications.show({ message: 'The name was saved.' }) });
+    // The form is made anew from what was saved, so its own callbacks would not be called any more.
+    rename.mutateAsync(name).then(
+      () => notifications.show({ message: 'The name was saved.' }),
+      () => undefined,
+    );
   };
   return (
     <Paper className="panel" p="lg" maw={680}>
