@@ -15,6 +15,7 @@ pub mod restores;
 pub mod roles;
 pub mod session;
 pub mod storage_locations;
+mod strict;
 pub mod users;
 
 use axum::body::Bytes;
@@ -23,6 +24,8 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+
+use self::strict::Strict;
 
 use crate::error::Unreadable;
 
@@ -43,17 +46,12 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
                 .hint("send Content-Type: application/json"));
         }
         let bytes = Bytes::from_request(request, state).await?;
-        // A list of values in the order of the fields would be taken for them.
-        if bytes.trim_ascii_start().first() == Some(&b'[') {
-            return Err(Unreadable::new("body", "it is a list, and not an object"));
-        }
-        // The escape is looked for first: nearly no body has it, and then nothing is read twice.
-        if bytes.windows(6).any(|window| window == b"\\u0000")
-            && serde_json::from_slice(&bytes).is_ok_and(|value| has_nul(&value))
-        {
+        let axum::Json(value): axum::Json<Value> = axum::Json::from_bytes(&bytes)?;
+        if has_nul(&value) {
             return Err(Unreadable::new("body", "it contains the character NUL"));
         }
-        let axum::Json(value) = axum::Json::from_bytes(&bytes)?;
+        let value = T::deserialize(Strict(value))
+            .map_err(|error| Unreadable::new("body", error.to_string()))?;
         Ok(Body(value))
     }
 }

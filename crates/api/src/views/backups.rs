@@ -57,14 +57,14 @@ pub struct BackupDetails {
     pub kind: BackupType,
     /// `COMPLETE`: others are not listed.
     pub status: String,
-    /// Bytes of all rows.
+    /// Bytes that it takes in the storage: of an incremental, what changed.
     #[serde(with = "super::int64")]
     #[schema(value_type = String, format = Int64)]
     pub size_bytes: i64,
-    /// Bytes that it added to the storage.
+    /// Bytes of all rows that it holds, before compression.
     #[serde(with = "super::int64")]
     #[schema(value_type = String, format = Int64)]
-    pub stored_bytes: i64,
+    pub total_bytes: i64,
     /// Rows of all tables.
     #[serde(with = "super::int64")]
     #[schema(value_type = String, format = Int64)]
@@ -146,8 +146,8 @@ impl Backup {
             strongroom: BackupDetails {
                 kind: backup.kind.into(),
                 status: "COMPLETE".to_owned(),
-                size_bytes: backup.size_bytes,
-                stored_bytes: backup.stored_bytes,
+                size_bytes: backup.stored_bytes,
+                total_bytes: backup.size_bytes,
                 rows: backup.rows,
                 expires_at: backup.expires_at,
                 finished_at: backup.finished_at,

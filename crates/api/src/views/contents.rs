@@ -19,11 +19,11 @@ pub struct BackupDatabases {
 pub struct BackupDatabase {
     /// Its name.
     pub name: String,
-    /// Bytes of its rows that this backup stored. 0 in an incremental: nothing changed.
+    /// Bytes of its rows in the storage. 0 in an incremental: nothing changed.
     #[serde(with = "super::int64")]
     #[schema(value_type = String, format = Int64)]
     pub size_bytes: u64,
-    /// Bytes of all its rows.
+    /// Bytes of all its rows, before compression.
     #[serde(with = "super::int64")]
     #[schema(value_type = String, format = Int64)]
     pub total_bytes: u64,
@@ -78,11 +78,11 @@ pub struct BackupTable {
     pub schema: String,
     /// Its name.
     pub name: String,
-    /// Bytes of its rows that this backup stored. 0 in an incremental: nothing changed.
+    /// Bytes of its rows in the storage. 0 in an incremental: nothing changed.
     #[serde(with = "super::int64")]
     #[schema(value_type = String, format = Int64)]
     pub size_bytes: u64,
-    /// Bytes of all its rows.
+    /// Bytes of all its rows, before compression.
     #[serde(with = "super::int64")]
     #[schema(value_type = String, format = Int64)]
     pub total_bytes: u64,

@@ -24,9 +24,9 @@ const LONGEST_VALUE: usize = 1024;
 pub struct DatabaseContents {
     /// Its name.
     pub name: String,
-    /// Bytes of rows that this backup stored: of an incremental, those that changed.
+    /// Bytes of its rows in the storage: of an incremental, those that changed.
     pub size_bytes: u64,
-    /// Bytes of all its rows.
+    /// Bytes of all its rows, before compression.
     pub total_bytes: u64,
     /// Its rows.
     pub rows: u64,
@@ -43,9 +43,9 @@ pub struct TableContents {
     pub schema: String,
     /// Its name.
     pub name: String,
-    /// Bytes of rows that this backup stored: of an incremental, those that changed.
+    /// Bytes of its rows in the storage: of an incremental, those that changed.
     pub size_bytes: u64,
-    /// Bytes of all its rows.
+    /// Bytes of all its rows, before compression.
     pub total_bytes: u64,
     /// Its rows.
     pub rows: u64,
@@ -77,7 +77,7 @@ impl App {
             let total_bytes = database.size_bytes();
             DatabaseContents {
                 name: database.name.clone(),
-                size_bytes: if incremental { added } else { total_bytes },
+                size_bytes: added,
                 total_bytes,
                 rows: database.rows(),
                 tables: database.tables.len() as u64,
@@ -99,11 +99,10 @@ impl App {
         database: &str,
     ) -> Result<Vec<TableContents>> {
         let opened = self.opened(caller, cluster, backup).await?;
-        let incremental = opened.manifest.kind == BackupType::Incremental;
         let tables = opened.database(database)?.tables.iter().map(|table| TableContents {
             schema: table.schema.clone(),
             name: table.name.clone(),
-            size_bytes: if incremental { table.data.added_bytes } else { table.data.size_bytes },
+            size_bytes: table.data.added_bytes,
             total_bytes: table.data.size_bytes,
             rows: table.data.rows,
             columns: table

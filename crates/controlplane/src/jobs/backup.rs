@@ -116,8 +116,9 @@ async fn options(
     };
     let now = app.now();
     let expires = |kind, full: Option<Timestamp>| {
-        Some(cadence::expires_at(cluster.plan, kind, retention, now, full))
+        cadence::expires_at(cluster.plan, kind, retention, now, full)
     };
+    let incrementals_follow = incremental || !cluster.plan.is_serverless();
     let server = app.server_of(cluster.id).await?;
     let gate = {
         let running = running.clone();
@@ -150,8 +151,9 @@ async fn options(
             cluster_name: cluster.name.clone(),
             plan: cluster.plan.to_string(),
             job_id: job.id.to_string(),
-            full_expires_at: expires(BackupType::Full, None),
-            incremental_expires_at: expires(BackupType::Incremental, full_expires),
+            full_expires_at: Some(expires(BackupType::Full, None)),
+            incremental_expires_at: incrementals_follow
+                .then(|| expires(BackupType::Incremental, full_expires)),
         }),
         now: catalog.simulated_now(),
         gate,

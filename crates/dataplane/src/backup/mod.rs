@@ -138,11 +138,16 @@ pub struct ManagedOptions {
     pub job_id: String,
     /// Until when a full backup is to be kept.
     pub full_expires_at: Option<Timestamp>,
-    /// Until when an incremental backup is to be kept.
+    /// Until when an incremental backup is to be kept. `None`: no incrementals are going to be built
+    /// on this backup, so it need not note what they would compare with.
     pub incremental_expires_at: Option<Timestamp>,
 }
 
 impl ManagedOptions {
+    fn incrementals_follow(&self) -> bool {
+        self.incremental_expires_at.is_some()
+    }
+
     fn note(&self, incremental: bool) -> Managed {
         Managed {
             cluster_id: self.cluster_id.clone(),
@@ -466,7 +471,8 @@ impl Taking<'_> {
                 base: base.as_ref(),
                 parent_packs: parent_packs as u32,
                 options,
-                in_chain: options.incremental,
+                in_chain: options.incremental
+                    || options.managed.as_ref().is_some_and(ManagedOptions::incrementals_follow),
                 clock: self.clock,
                 store,
                 key,

@@ -7,10 +7,10 @@ import { expiresIn } from '../../format/time';
 export function BackupLead({ backup }: { backup: Backup | undefined }) {
   const now = useNow();
   if (!backup) return '\u00a0';
-  const { type, size_bytes, stored_bytes, rows, expires_at, encrypted } = backup.strongroom;
+  const { type, size_bytes, total_bytes, rows, expires_at, encrypted } = backup.strongroom;
   const words = [
     type === 'FULL' ? 'Full backup' : 'Incremental backup',
-    `${backupSize(size_bytes)} of data in ${backupSize(stored_bytes)} of storage`,
+    `${backupSize(total_bytes)} of data in ${backupSize(size_bytes)} of storage`,
     counted(rows, 'row'),
     encrypted ? 'encrypted' : 'not encrypted',
     `expires in ${expiresIn(expires_at, now)}`,
