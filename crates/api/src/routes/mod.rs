@@ -50,8 +50,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
         if has_nul(&value) {
             return Err(Unreadable::new("body", "it contains the character NUL"));
         }
-        let value = T::deserialize(Strict(value))
+        T::deserialize(Strict(value))
             .map_err(|error| Unreadable::new("body", error.to_string()))?;
+        // Read from the text once more, which finds fields that are there twice.
+        let axum::Json(value) = axum::Json::from_bytes(&bytes)?;
         Ok(Body(value))
     }
 }

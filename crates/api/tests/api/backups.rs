@@ -100,7 +100,7 @@ async fn a_backup_is_asked_for_followed_and_listed() {
     let days = service.get(&key, &format!("/clusters/{cluster}/backup-days")).await;
     assert_eq!(days.body["days"][0]["complete"], json!(1));
     let history = service.get(&key, &format!("/clusters/{cluster}/storage-history")).await;
-    assert_eq!(history.body["points"][0]["stored_bytes"], backup["strongroom"]["stored_bytes"]);
+    assert_eq!(history.body["points"][0]["stored_bytes"], backup["strongroom"]["size_bytes"]);
 
     // The next one builds on it.
     let asked = service.ask(&key, Method::POST, &path, json!({})).await;
