@@ -19,16 +19,30 @@ const SHOP = `
   INSERT INTO orders (customer, total) SELECT 1 + i % 300, i * 1.5 FROM generate_series(1, 20000) i;
 `;
 
-/** Can be backed up, but not restored under another name: its index refuses to be built there. */
+/** Its index refuses to be built while `demo.fragile` is on, as a scenario sets it to let a restore fail midway. */
 const FRAGILE = `
-  CREATE FUNCTION only_here(value int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$
+  CREATE FUNCTION not_today(value int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$
     BEGIN
-      IF current_database() <> 'fragile' THEN RAISE EXCEPTION 'this index is built at home only'; END IF;
+      IF current_setting('demo.fragile', true) = 'on' THEN RAISE EXCEPTION 'this index is not built today'; END IF;
       RETURN value;
     END $$;
   CREATE TABLE glass (id int);
   INSERT INTO glass SELECT generate_series(1, 5000);
-  CREATE INDEX glass_at_home ON glass (only_here(id));
+  CREATE INDEX glass_whole ON glass (not_today(id));
+`;
+
+/** Takes its time to be restored: the index waits wherever it is not at home. */
+const NOTES = `
+  CREATE TABLE pages (id int, body text);
+  INSERT INTO pages SELECT i, repeat('x', 200) FROM generate_series(1, 500) i;
+  CREATE FUNCTION patience(value int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$
+    BEGIN
+      IF current_database() <> 'notes' THEN PERFORM pg_sleep(8); END IF;
+      RETURN value;
+    END $$;
+  CREATE TABLE waiting (id int);
+  INSERT INTO waiting VALUES (1);
+  CREATE INDEX waiting_patiently ON waiting (patience(id));
 `;
 
 interface BackupReply {
@@ -48,11 +62,7 @@ export default async function seed() {
   }
   await sql('shop', 'shop', 'GRANT SELECT ON customers TO clerk');
   await sql('notes', 'postgres', 'CREATE DATABASE notes');
-  await sql(
-    'notes',
-    'notes',
-    "CREATE TABLE pages (id int, body text); INSERT INTO pages SELECT i, repeat('x', 200) FROM generate_series(1, 500) i",
-  );
+  await sql('notes', 'notes', NOTES);
   await sql('spare', 'postgres', 'CREATE DATABASE leftover');
   await sql('spare', 'leftover', 'CREATE TABLE old (id int); INSERT INTO old VALUES (1)');
 

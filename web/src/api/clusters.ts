@@ -7,6 +7,9 @@ import type { CreateCluster } from './types';
 /** Lists that others change are looked at again this often. */
 const REFRESH = 15_000;
 
+/** A cluster's own pages tell soon that it is being restored, and that it is back. */
+const REFRESH_ONE = 5_000;
+
 const path = (id: string) => ({ params: { path: { cluster_id: id } } });
 
 export const clustersQuery = queryOptions({
@@ -27,7 +30,7 @@ export const clustersQuery = queryOptions({
 export const clusterQuery = (id: string) =>
   queryOptions({
     queryKey: ['cluster', id],
-    refetchInterval: REFRESH,
+    refetchInterval: REFRESH_ONE,
     queryFn: () => ask(client.GET('/api/v1/clusters/{cluster_id}', path(id))),
   });
 
