@@ -216,11 +216,11 @@ test('a drill restores a backup and counts its rows', async ({ page }) => {
   const list = page.getByRole('table', { name: 'Drills' });
   await expect(list.getByRole('row').nth(1)).toContainText('Succeeded', { timeout: 80_000 });
   const [drill] = await rows(page, 'Drills');
-  expect(drill?.slice(4)).toEqual(['1', '500']);
+  expect(drill?.slice(4)).toEqual(['2', '501']);
   const [counted] = await sql<{ count: string }>(
     'notes',
     'notes',
     'SELECT (SELECT count(*) FROM pages) + (SELECT count(*) FROM waiting) AS count',
   );
-  expect(counted?.count).toBe('500');
+  expect(counted?.count).toBe('501');
 });
