@@ -4,7 +4,10 @@
  * unattached, for the scenario that attaches one.
  */
 import { writeFileSync } from 'node:fs';
+import type { components } from '../src/api/schema';
 import { Api, PASSWORD, PEOPLE, type Person, remember, sql, stateOf, until, urlOf } from './world';
+
+type Schemas = components['schemas'];
 
 const SHOP = `
   CREATE TABLE customers (id int PRIMARY KEY, name text NOT NULL, city text);
@@ -45,10 +48,6 @@ const NOTES = `
   CREATE INDEX waiting_patiently ON waiting (patience(id));
 `;
 
-interface BackupReply {
-  backups: { id: string; as_of_time: string; strongroom: { type: string } }[];
-}
-
 export default async function seed() {
   await sql('shop', 'postgres', 'CREATE ROLE clerk LOGIN');
   for (const [database, text] of Object.entries({
@@ -73,7 +72,7 @@ export default async function seed() {
     ),
   );
   const api = await new Api().signIn(PEOPLE.ada);
-  const organization = await api.ask<{ id: string }>('GET', '/organization');
+  const organization = await api.ask<Schemas['Organization']>('GET', '/organization');
   await api.ask('POST', '/storage-locations', {
     name: 'Basement',
     region: 'here',
@@ -81,14 +80,14 @@ export default async function seed() {
     passphrase: 'e2e passphrase',
   });
 
-  const attach = async (name: 'shop' | 'spare' | 'notes', plan: string) => {
-    const body = {
+  const attach = async (name: 'shop' | 'spare' | 'notes', plan: Schemas['Plan']) => {
+    const body: Schemas['CreateCluster'] = {
       name,
       provider: 'GCP',
       spec: {},
       strongroom: { url: urlOf(name), plan, provider: 'SELF_HOSTED', regions: ['here'] },
     };
-    return (await api.ask<{ id: string }>('POST', '/clusters', body)).id;
+    return (await api.ask<Schemas['Cluster']>('POST', '/clusters', body)).id;
   };
   const clusters = {
     shop: await attach('shop', 'DEDICATED'),
@@ -97,7 +96,7 @@ export default async function seed() {
   };
 
   const person = async (who: Person, name: string, role: string, resource: { type: string; id: string }) => {
-    const user = await api.ask<{ id: string }>('POST', '/users', {
+    const user = await api.ask<Schemas['User']>('POST', '/users', {
       email: PEOPLE[who],
       name,
       password: PASSWORD,
@@ -114,7 +113,7 @@ export default async function seed() {
   /** The newest backup of a cluster, once it has so many of this type. */
   const nth = (cluster: string, type: string, number: number) =>
     until(`${type} backup ${number} of ${cluster}`, async () => {
-      const reply = await api.ask<BackupReply>(
+      const reply = await api.ask<Schemas['Backups']>(
         'GET',
         `/clusters/${cluster}/backups?pagination.sort_order=DESC`,
       );

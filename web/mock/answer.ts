@@ -1,6 +1,20 @@
 /** What the mock answers to a request. Typed by the console's own types, so that it can not drift from the API. */
-import type { Backup, BackupDiff, Cluster, CreateRestore, Job, Restore, RestorePlan } from '../src/api/types';
+import { ACTIONS } from '../src/api/actions';
+import type { components } from '../src/api/schema';
+import type {
+  AuditEntry,
+  BackupConfig,
+  BackupDiff,
+  Cluster,
+  CreateRestore,
+  Job,
+  Progress,
+  Restore,
+  RestorePlan,
+  Session,
+} from '../src/api/types';
 import {
+  apiKeys,
   backupsOf,
   clusters,
   databases,
@@ -13,10 +27,14 @@ import {
   restore,
   restores,
   serviceAccounts,
+  statusOf,
+  storageLocations,
   tables,
   users,
   uuid,
 } from './data';
+
+type Schemas = components['schemas'];
 
 export interface Reply {
   status?: number;
@@ -24,43 +42,28 @@ export interface Reply {
   events?: (send: (event: string, data: unknown) => void) => () => void;
 }
 
-const pagination = { next_page: null, previous_page: null };
+const pagination: Schemas['Pagination'] = { next_page: null, previous_page: null };
 const refusal = (status: number, message: string, hint?: string): Reply => ({
   status,
   body: { code: 0, message, details: hint ? [{ '@type': 'strongroom/hint', hint }] : [] },
 });
 
 let signedIn = true;
-const session = () => ({
+const session = (): Session => ({
   user: users[0],
   service_account: null,
   organization,
   roles: users[0]?.roles ?? [],
-  actions: [may('create_cluster')],
+  actions: [
+    may(ACTIONS.attachCluster),
+    may(ACTIONS.renameOrganization),
+    may(ACTIONS.manageUsers),
+    may(ACTIONS.manageServiceAccounts),
+    may(ACTIONS.manageStorage),
+  ],
   expires_at: null,
 });
-const keys = [
-  { id: uuid(), name: 'ci', service_account_id: serviceAccounts[0]?.id, created_at: iso(lastHour) },
-];
-const locations = [
-  {
-    id: uuid(),
-    name: 'Ireland',
-    region: 'eu-west-1',
-    url: 's3://harbour-backups/strongroom?AWS_REGION=eu-west-1',
-    encrypted: true,
-    created_at: iso(lastHour),
-  },
-  {
-    id: uuid(),
-    name: 'Basement',
-    region: 'helsinki',
-    url: 'file:///srv/backups',
-    encrypted: false,
-    created_at: iso(lastHour),
-  },
-];
-const config = {
+const config: BackupConfig = {
   enabled: true,
   frequency_minutes: 60,
   retention_days: 30,
@@ -81,40 +84,47 @@ export async function answer(method: string, url: URL, body: unknown): Promise<R
   if (!signedIn) return refusal(401, 'not signed in');
   const handlers: Record<string, Handler> = {
     organization: () => ({ body: organization }),
-    users: () => ({ body: { users, pagination } }),
-    'service-accounts': () => ({ body: { service_accounts: serviceAccounts, pagination } }),
+    users: () => ({ body: { users, pagination } satisfies Schemas['Users'] }),
+    'service-accounts': () => ({
+      body: { service_accounts: serviceAccounts, pagination } satisfies Schemas['ServiceAccounts'],
+    }),
     'api-keys': () =>
       method === 'POST'
-        ? { body: { api_key: keys[0], secret: 'srk_example_not_a_secret' } }
-        : { body: { api_keys: keys, pagination } },
+        ? { body: { api_key: apiKeys[0], secret: 'srk_example_not_a_secret' } }
+        : { body: { api_keys: apiKeys, pagination } satisfies Schemas['ApiKeys'] },
     'storage-locations': (rest) =>
-      rest[1] === 'check' ? { body: {} } : { body: { storage_locations: locations, pagination } },
+      rest[1] === 'check'
+        ? { body: { milliseconds: 12 } satisfies Schemas['StorageCheck'] }
+        : { body: { storage_locations: storageLocations, pagination } satisfies Schemas['StorageLocations'] },
     auditlogevents: () => ({
       body: {
-        entries: ['RESTORE_CREATED', 'BACKUP_SETTINGS_CHANGED', 'CLUSTER_CREATED', 'SESSION_STARTED'].map(
-          (action, index) => ({
-            id: `entry-${index}`,
-            action,
-            created_at: iso(lastHour - index * 5_000_000),
-            cluster_name: clusters[0]?.name,
-            user_email: 'ada@harbour.example',
-            payload: '',
-            strongroom: {
-              actor: { type: 'user', name: 'ada@harbour.example' },
-              object: { type: 'cluster' },
-              outcome: 'done',
-              details: { frequency_minutes: 15 },
-            },
-          }),
+        entries: ['RESTORE_DATABASE', 'BACKUP_SETTINGS_CHANGED', 'CLUSTER_CREATED', 'USER_LOGIN'].map(
+          auditEntry,
         ),
-        next_starting_from: null,
-      },
+      } satisfies Schemas['AuditLog'],
     }),
     jobs: (rest) => jobReply(rest),
     clusters: (rest) => clustersReply(method, rest, url, body),
   };
   return handlers[noun]?.(parts, url, body) ?? refusal(404, `there is no ${url.pathname}`);
 }
+
+const auditEntry = (action: string, index: number): AuditEntry => ({
+  id: uuid(),
+  created_at: iso(lastHour - index * 5_000_000),
+  action: `AUDIT_LOG_ACTION_${action}`,
+  source: 'AUDIT_LOG_SOURCE_UI',
+  user_email: 'ada@harbour.example',
+  cluster_name: clusters[0]?.name,
+  payload: '{"frequency_minutes":15}',
+  metadata: { ip_address: '192.0.2.7' },
+  strongroom: {
+    actor: { type: 'USER', name: 'ada@harbour.example' },
+    object: { type: 'cluster' },
+    outcome: index === 2 ? 'REFUSED' : 'DONE',
+    details: { frequency_minutes: 15 },
+  },
+});
 
 function sessionReply(method: string, body: unknown): Reply {
   if (method === 'POST') {
@@ -127,7 +137,7 @@ function sessionReply(method: string, body: unknown): Reply {
 }
 
 function clustersReply(method: string, [id, noun, ...rest]: string[], url: URL, body: unknown): Reply {
-  if (id === undefined) return { body: { clusters, pagination } };
+  if (id === undefined) return { body: { clusters, pagination } satisfies Schemas['Clusters'] };
   if (id === 'check-connection')
     return {
       body: {
@@ -135,7 +145,7 @@ function clustersReply(method: string, [id, noun, ...rest]: string[], url: URL, 
         system_identifier: '1',
         privileges: ['superuser'],
         problems: [],
-      },
+      } satisfies Schemas['CheckedConnection'],
     };
   const cluster = clusters.find((one) => one.id === id);
   if (!cluster) return refusal(404, 'there is no such cluster');
@@ -143,7 +153,12 @@ function clustersReply(method: string, [id, noun, ...rest]: string[], url: URL, 
     case undefined:
       return { body: cluster };
     case 'connection-string':
-      return { body: { connection_string: cluster.strongroom.connection_url, params: {} } };
+      return {
+        body: {
+          connection_string: cluster.strongroom.connection_url ?? '',
+          params: {},
+        } satisfies Schemas['ConnectionString'],
+      };
     case 'databases':
       return {
         body: {
@@ -153,13 +168,17 @@ function clustersReply(method: string, [id, noun, ...rest]: string[], url: URL, 
             strongroom: { regions: [], owner: 'app' },
           })),
           pagination,
-        },
+        } satisfies Schemas['Databases'],
       };
     case 'backups-config':
-      if (method === 'PATCH') Object.assign(config, body);
+      if (method === 'PATCH') {
+        const { strongroom, ...rest } = body as Partial<BackupConfig>;
+        Object.assign(config, rest);
+        Object.assign(config.strongroom, strongroom);
+      }
       return { body: config };
     case 'backup-days':
-      return { body: { days: daysOf(cluster) } };
+      return { body: { days: daysOf(cluster) } satisfies Schemas['BackupDays'] };
     case 'storage-history':
       return {
         body: {
@@ -168,21 +187,26 @@ function clustersReply(method: string, [id, noun, ...rest]: string[], url: URL, 
             .map((backup, index) => ({
               at: backup.as_of_time,
               stored_bytes: String(2.1e9 + index * 4e6 - (index % 24) * 1e6),
-              size_bytes: '0',
+              size_bytes: '84213992',
             })),
-        },
+        } satisfies Schemas['StorageHistory'],
       };
     case 'incomplete-backups':
-      return { body: { incomplete_backups: jobs.filter((job) => job.cluster_id === id), pagination } };
+      return {
+        body: {
+          incomplete_backups: jobs.filter((job) => job.cluster_id === id),
+          pagination,
+        } satisfies Schemas['IncompleteBackups'],
+      };
     case 'jobs':
       return {
         body: {
           jobs: jobs.filter((job) => job.cluster_id === id && job.state === url.searchParams.get('state')),
           pagination,
-        },
+        } satisfies Schemas['Jobs'],
       };
     case 'drills':
-      return { body: method === 'POST' ? drills[0] : { drills, pagination } };
+      return { body: method === 'POST' ? drills[0] : ({ drills, pagination } satisfies Schemas['Drills']) };
     case 'restore-plans':
       return { body: planOf(cluster, body as CreateRestore) };
     case 'restores':
@@ -209,15 +233,19 @@ function backupsReply(cluster: Cluster, [id, noun, database, , ...table]: string
     const from = url.searchParams.get('start_time') ?? '';
     const until = url.searchParams.get('end_time') ?? '9';
     return {
-      body: { backups: all.filter((one) => one.as_of_time >= from && one.as_of_time < until), pagination },
+      body: {
+        backups: all.filter((one) => one.as_of_time >= from && one.as_of_time < until),
+        pagination,
+      } satisfies Schemas['Backups'],
     };
   }
   const backup = all.find((one) => one.id === id);
   if (!backup) return refusal(404, 'there is no such backup');
   if (noun === undefined) return { body: backup };
   if (noun === 'diff') return { body: diff };
-  if (database === undefined) return { body: { databases, omissions: [] } };
-  if (table.length === 0) return { body: { tables } };
+  if (database === undefined)
+    return { body: { databases, omissions: [] } satisfies Schemas['BackupDatabases'] };
+  if (table.length === 0) return { body: { tables } satisfies Schemas['BackupTables'] };
   const rows = Array.from({ length: 100 }, (_, index) => [
     String(index + 1),
     index % 7 === 3 ? null : 'Helsinki',
@@ -230,7 +258,7 @@ function backupsReply(cluster: Cluster, [id, noun, database, , ...table]: string
       rows_in_all: '280000',
       truncated: true,
       notes: [],
-    },
+    } satisfies Schemas['BackupRows'],
   };
 }
 
@@ -274,7 +302,7 @@ function planOf(cluster: Cluster, body: CreateRestore): RestorePlan {
   return {
     backup_id: body.backup_id ?? '',
     target: cluster.name,
-    creates: [{ kind: 'database', name, from: null, rows: null }],
+    creates: [{ kind: 'database', name }],
     uses: [],
     conflicts: taken
       ? [
@@ -305,10 +333,9 @@ function planOf(cluster: Cluster, body: CreateRestore): RestorePlan {
     rows: '561980',
     size_bytes: '84213992',
     stored_bytes: '23881042',
-    refused: null,
     set_again: ['GRANT SELECT ON ALL TABLES IN SCHEMA public TO reporting'],
     statement: `RESTORE DATABASE rides FROM '2026/11/22-130000.00' IN 's3://backups' WITH new_db_name = '${name}'`,
-  } as unknown as RestorePlan;
+  };
 }
 
 function restoresReply(method: string, cluster: Cluster, [id, verb]: string[], body: CreateRestore): Reply {
@@ -320,12 +347,16 @@ function restoresReply(method: string, cluster: Cluster, [id, verb]: string[], b
   if (known) return { body: known };
   if (method === 'POST') {
     const source = clusters.find((one) => one.id === body.source_cluster_id) ?? cluster;
-    const backup = backupsOf(source).find((one) => one.id === body.backup_id) as Backup;
-    const created = restore(source, cluster, backup, { type: body.type, objects: body.objects }, 'RUNNING');
+    const backup = backupsOf(source).find((one) => one.id === body.backup_id);
+    if (!backup) return refusal(404, 'there is no such backup');
+    const more = { type: body.type, objects: body.objects ?? [], restore_opts: body.restore_opts ?? {} };
+    const created = restore(source, cluster, backup, more, 'RUNNING');
     restores.unshift(created);
     return { body: created };
   }
-  return { body: { restores: [...restores, ...examples(cluster)], pagination } };
+  return {
+    body: { restores: [...restores, ...examples(cluster)], pagination } satisfies Schemas['Restores'],
+  };
 }
 
 const kept = new Map<string, Restore[]>();
@@ -345,7 +376,7 @@ function examples(cluster: Cluster): Restore[] {
   ];
   const failed = list[1];
   if (failed) {
-    failed.strongroom.error_code = '53100';
+    failed.strongroom.error_code = 'exhausted';
     failed.strongroom.error_message = 'the server has no room left: could not extend file "base/16384/16397"';
   }
   kept.set(cluster.id, list);
@@ -365,6 +396,7 @@ function jobReply([id, verb]: string[]): Reply {
         const done = known.completion_percent === 1;
         const state = known.strongroom.cancel_requested ? 'CANCELED' : done ? 'SUCCEEDED' : 'RUNNING';
         known.strongroom.state = state;
+        known.status = statusOf(state);
         known.completed_at = state === 'RUNNING' ? null : iso(Date.now());
         known.strongroom.progress = progressOf(known.completion_percent);
         send('job', {
@@ -383,7 +415,7 @@ function jobReply([id, verb]: string[]): Reply {
   };
 }
 
-function progressOf(fraction: number): Job['progress'] {
+function progressOf(fraction: number): Progress {
   return {
     step: 'loading rows',
     fraction,
@@ -404,5 +436,5 @@ function progressOf(fraction: number): Job['progress'] {
       };
     }),
     notes: [],
-  } as Job['progress'];
+  };
 }

@@ -1,13 +1,19 @@
 /** A small organization whose backups look like real ones. Everything is made from the present hour. */
+import { ACTIONS } from '../src/api/actions';
 import type {
   Action,
+  ApiKey,
   Backup,
+  BackupDatabase,
+  BackupTable,
   Cluster,
   Drill,
   Job,
+  Organization,
   Restore,
   RoleGrant,
   ServiceAccount,
+  StorageLocation,
   User,
 } from '../src/api/types';
 
@@ -25,10 +31,9 @@ export function uuid(): string {
 
 export const may = (name: string): Action => ({ name, allowed: true, reason: null });
 
-const orgRole = (name: string): RoleGrant =>
-  ({ name, resource: { type: 'ORGANIZATION', id: 'org' } }) as RoleGrant;
+const orgRole = (name: RoleGrant['name']): RoleGrant => ({ name, resource: { type: 'ORGANIZATION' } });
 
-export const organization = {
+export const organization: Organization = {
   id: uuid(),
   name: 'Harbour Rides',
   label: 'harbour-rides',
@@ -58,6 +63,25 @@ export const users: User[] = [
   },
 ];
 
+export const storageLocations: StorageLocation[] = [
+  {
+    id: uuid(),
+    name: 'Ireland',
+    region: 'eu-west-1',
+    url: 's3://harbour-backups/strongroom?AWS_REGION=eu-west-1',
+    encrypted: true,
+    created_at: iso(lastHour),
+  },
+  {
+    id: uuid(),
+    name: 'Basement',
+    region: 'helsinki',
+    url: 'file:///srv/backups',
+    encrypted: false,
+    created_at: iso(lastHour),
+  },
+];
+
 interface Plan {
   name: string;
   plan: Cluster['strongroom']['plan'];
@@ -67,24 +91,43 @@ interface Plan {
 }
 
 function cluster({ name, plan, provider, regions, more }: Plan): Cluster {
+  const host = `${name}.db.example`;
   return {
     id: uuid(),
     name,
-    cockroach_version: '17',
+    cockroach_version: 'v17.2',
+    upgrade_status: 'FINALIZED',
     plan: plan === 'DEDICATED' ? 'ADVANCED' : 'STANDARD',
-    cloud_provider: 'GCP',
+    cloud_provider: provider === 'SELF_HOSTED' ? 'GCP' : provider,
     state: 'CREATED',
+    creator_id: users[0]?.id ?? '',
     operation_status: 'UNSPECIFIED',
+    config: {},
+    regions: regions.map((region, index) => ({
+      name: region,
+      sql_dns: host,
+      ui_dns: '',
+      internal_dns: '',
+      private_endpoint_dns: '',
+      node_count: index === 0 ? 1 : 0,
+      primary: index === 0,
+    })),
+    cidr_range: '',
+    labels: {},
+    is_customer_cloud_account: false,
+    delete_protection: 'DISABLED',
+    parent_id: 'root',
+    sql_dns: host,
     created_at: iso(now - 60 * DAY),
-    regions: regions.map((region, index) => ({ name: region, primary: index === 0, node_count: 1 })),
+    updated_at: iso(now - 60 * DAY),
     strongroom: {
       engine: 'postgres',
       plan,
       provider,
       regions,
-      primary_region: regions[0] ?? null,
-      storage_location_id: null,
-      connection_url: `postgresql://strongroom@${name}.db.example:5432/postgres`,
+      primary_region: regions[0] ?? '',
+      storage_location_id: storageLocations[0]?.id,
+      connection_url: `postgresql://strongroom@${host}:5432/postgres`,
       server_version: '17.2',
       managed_backups: { available: true, reason: null },
       last_backup_at: iso(lastHour),
@@ -92,10 +135,17 @@ function cluster({ name, plan, provider, regions, more }: Plan): Cluster {
       missed: false,
       last_backup_failed: false,
       unavailable: null,
-      actions: [may('create_backup')],
+      actions: [
+        may(ACTIONS.restore),
+        may(ACTIONS.takeBackup),
+        may(ACTIONS.changeSettings),
+        may(ACTIONS.startDrill),
+        may(ACTIONS.manageDatabases),
+        may(ACTIONS.detachCluster),
+      ],
       ...more,
     },
-  } as unknown as Cluster;
+  };
 }
 
 export const clusters: Cluster[] = [
@@ -147,34 +197,36 @@ export function backupsOf(cluster: Cluster): Backup[] {
     const full = !dedicated || new Date(at).getUTCHours() === 0;
     const kept = full ? 30 : 7;
     if (at + kept * DAY < now) continue;
+    const idOf = (time: number) =>
+      `${cluster.id.slice(0, -12)}${(time / 1000).toString(16).padStart(12, '0')}`;
     list.push({
-      id: `${cluster.id.slice(0, -12)}${(at / 1000).toString(16).padStart(12, '0')}`,
+      id: idOf(at),
       as_of_time: iso(at),
       strongroom: {
         type: full ? 'FULL' : 'INCREMENTAL',
         status: 'COMPLETE',
-        size_bytes: String(full ? 84_213_992 : 64_737 + (at % 97) * 1_913),
-        stored_bytes: String(full ? 23_881_042 : 14_220),
+        size_bytes: String(full ? 23_881_042 : 64_737 + (at % 97) * 1_913),
+        total_bytes: '84213992',
         rows: '612480',
         expires_at: iso(at + kept * DAY),
         finished_at: iso(at + 9_000),
         databases: 2,
-        full_id: null,
+        full_id: idOf(full ? at : Math.floor(at / DAY) * DAY),
         engine_id: '2026/11/22-130000.00',
         encrypted: true,
-        actions: [may('restore')],
+        actions: [may(ACTIONS.restore), may(ACTIONS.seeContents), may(ACTIONS.startDrill)],
       },
-    } as Backup);
+    });
   }
   return list;
 }
 
-export const databases = [
-  { name: 'billing', size_bytes: '0', rows: '50500', tables: 4, regions: [], changed: false },
-  { name: 'rides', size_bytes: '64737', rows: '561980', tables: 7, regions: [], changed: true },
+export const databases: BackupDatabase[] = [
+  { name: 'billing', size_bytes: '0', total_bytes: '2833398', rows: '50500', tables: 4, changed: false },
+  { name: 'rides', size_bytes: '64737', total_bytes: '81380594', rows: '561980', tables: 6, changed: true },
 ];
 
-export const tables = [
+export const tables: BackupTable[] = [
   ['customers', '0', '1893410', '12000'],
   ['drivers', '0', '884120', '900'],
   ['payments', '12110', '20481240', '180400'],
@@ -204,10 +256,11 @@ function job(cluster: Cluster, more: Partial<Job>): Job {
     started_at: iso(lastHour - 2 * HOUR + 1_000),
     finished_at: iso(lastHour - 2 * HOUR + 31_000),
     attempts: 3,
+    not_before: iso(lastHour - 2 * HOUR),
     cancel_requested: false,
-    actions: [may('cancel')],
+    actions: [may(ACTIONS.cancel)],
     ...more,
-  } as Job;
+  };
 }
 
 export const jobs: Job[] = clusters.flatMap((cluster) => [
@@ -228,12 +281,18 @@ export const jobs: Job[] = clusters.flatMap((cluster) => [
     },
   }),
   job(cluster, {
-    error_code: '08006',
+    error_code: 'unreachable',
     error_message: 'the server rides.db.example:5432 does not answer: connection refused',
   }),
 ]);
 
 export const restores: Restore[] = [];
+
+/** The original has three words for the states of a job. */
+export function statusOf(state: Job['state']): Restore['status'] {
+  if (state === 'PENDING' || state === 'RUNNING') return 'PENDING';
+  return state === 'SUCCEEDED' ? 'SUCCESS' : 'FAILED';
+}
 
 export function restore(
   source: Cluster,
@@ -242,10 +301,11 @@ export function restore(
   more: Partial<Restore>,
   state: Job['state'],
 ): Restore {
+  const id = uuid();
   return {
-    id: uuid(),
+    id,
     backup_id: backup.id,
-    status: 'PENDING',
+    status: statusOf(state),
     created_at: iso(Date.now()),
     type: 'DATABASE',
     completion_percent: state === 'SUCCEEDED' ? 1 : 0,
@@ -253,7 +313,9 @@ export function restore(
     destination_cluster_name: destination.name,
     backup_end_time: backup.as_of_time,
     completed_at: null,
+    crdb_job_id: id,
     objects: [{ database: 'rides' }],
+    restore_opts: {},
     ...more,
     strongroom: {
       state,
@@ -269,9 +331,9 @@ export function restore(
       ],
       requested_by: 'ada@harbour.example',
       cancel_requested: false,
-      actions: [may('cancel')],
+      actions: [may(ACTIONS.cancel)],
     },
-  } as Restore;
+  };
 }
 
 export const drills: Drill[] = [0, 1, 2].map((ago) => ({
@@ -285,14 +347,26 @@ export const drills: Drill[] = [0, 1, 2].map((ago) => ({
   tables_checked: '11',
   rows_checked: '612480',
   differences: [],
-})) as unknown as Drill[];
+}));
 
 export const serviceAccounts: ServiceAccount[] = [
   {
     id: uuid(),
     name: 'terraform',
     description: 'Keeps clusters and settings as the repository says.',
+    creator_name: 'ada@harbour.example',
     created_at: iso(now - 20 * DAY),
     roles: [orgRole('CLUSTER_ADMIN')],
-  } as ServiceAccount,
+    group_roles: [],
+  },
+];
+
+export const apiKeys: ApiKey[] = [
+  {
+    id: uuid(),
+    name: 'ci',
+    service_account_id: serviceAccounts[0]?.id ?? '',
+    created_at: iso(lastHour),
+    strongroom: { prefix: 'srk_example', last_used: null },
+  },
 ];

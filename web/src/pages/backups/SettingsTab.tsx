@@ -30,7 +30,7 @@ function Settings({ cluster, config }: { cluster: Cluster; config: BackupConfig 
   const [enabled, setEnabled] = useState(config.enabled);
   const [frequency, setFrequency] = useState(config.frequency_minutes);
   const [retention, setRetention] = useState(config.retention_days);
-  const [drills, setDrills] = useState(config.strongroom.drill_every_days ?? 0);
+  const [drills, setDrills] = useState(config.strongroom.drill_every_days);
   const change = useChangeBackupConfig(cluster.id);
   const action = actionOf(cluster.strongroom.actions, ACTIONS.changeSettings);
   const locked = !action.allowed;
@@ -40,7 +40,7 @@ function Settings({ cluster, config }: { cluster: Cluster; config: BackupConfig 
     // A request that switches backups off can not change the other two.
     ...(enabled && frequency !== config.frequency_minutes && { frequency_minutes: frequency }),
     ...(enabled && retention !== config.retention_days && { retention_days: retention }),
-    ...(drills !== (config.strongroom.drill_every_days ?? 0) && { strongroom: { drill_every_days: drills } }),
+    ...(drills !== config.strongroom.drill_every_days && { strongroom: { drill_every_days: drills } }),
   };
   const changed = Object.keys(wanted).length > 0;
   const submit = (event: FormEvent) => {

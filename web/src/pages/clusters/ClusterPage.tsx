@@ -48,7 +48,7 @@ export function ClusterPage() {
               ['Plan', planName(cluster)],
               ['Provider', providerName(cluster)],
               ['Regions', <Regions key="regions" cluster={cluster} />],
-              ['Attached', cluster.created_at ? `${dateTime(cluster.created_at)} UTC` : '--'],
+              ['Attached', `${dateTime(cluster.created_at)} UTC`],
               [
                 'Cluster ID',
                 <span key="id" className="mono">

@@ -22,9 +22,14 @@ export function LiveDatabasesPage() {
   const action = actionOf(cluster.strongroom.actions, ACTIONS.manageDatabases);
   const columns: Column<Database>[] = [
     { header: 'Name', cell: (database) => database.name },
-    { header: 'Tables', align: 'end', cell: (database) => count(database.table_count) },
-    { header: 'Owner', cell: (database) => database.strongroom?.owner ?? '--' },
-    { header: 'Regions', cell: (database) => database.strongroom?.regions.join(', ') || '--' },
+    {
+      header: 'Tables',
+      align: 'end',
+      // Nothing is said of a database into which nobody may look.
+      cell: (database) => (database.table_count ? count(database.table_count) : '--'),
+    },
+    { header: 'Owner', cell: (database) => database.strongroom.owner },
+    { header: 'Regions', cell: (database) => database.strongroom.regions.join(', ') || '--' },
     {
       header: '',
       label: 'Change',

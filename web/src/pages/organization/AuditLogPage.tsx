@@ -7,7 +7,7 @@ import type { AuditEntry } from '../../api/types';
 import { Async, Empty } from '../../components/Async';
 import { type Column, List } from '../../components/List';
 import { Page } from '../../components/Page';
-import { Status } from '../../components/Status';
+import { Status, type Tone } from '../../components/Status';
 import { When } from '../../components/When';
 
 const columns: Column<AuditEntry>[] = [
@@ -23,10 +23,9 @@ const columns: Column<AuditEntry>[] = [
   { header: 'Object', cell: (entry) => entry.cluster_name || entry.strongroom.object.name || '--' },
   {
     header: 'Outcome',
-    cell: (entry) =>
-      entry.error ? <Status tone="bad">{entry.error}</Status> : <Status tone="ok">Done</Status>,
+    cell: (entry) => <Outcome outcome={entry.strongroom.outcome} />,
   },
-  { header: 'Details', cell: (entry) => <Details payload={entry.strongroom.details} /> },
+  { header: 'Details', cell: (entry) => <Details details={entry.strongroom.details} /> },
 ];
 
 export function AuditLogPage() {
@@ -42,7 +41,7 @@ export function AuditLogPage() {
         <Group>
           <TextInput
             label="Action"
-            placeholder="RESTORE_CREATED"
+            placeholder="CLUSTER_CREATED"
             value={action}
             onChange={(event) => setAction(event.currentTarget.value)}
             w={{ base: '100%', xs: 280 }}
@@ -74,9 +73,20 @@ export function AuditLogPage() {
   );
 }
 
-function Details({ payload }: { payload: unknown }) {
-  if (payload === null || payload === undefined || payload === '') return '--';
-  const text = typeof payload === 'string' ? payload : JSON.stringify(payload);
+const OUTCOMES: Record<string, { tone: Tone; label: string }> = {
+  DONE: { tone: 'ok', label: 'Done' },
+  REFUSED: { tone: 'bad', label: 'Refused' },
+  FAILED: { tone: 'bad', label: 'Failed' },
+};
+
+function Outcome({ outcome }: { outcome: string }) {
+  // A newer service may know outcomes that this console does not.
+  const { tone, label } = OUTCOMES[outcome] ?? { tone: 'idle', label: outcome };
+  return <Status tone={tone}>{label}</Status>;
+}
+
+function Details({ details }: { details: AuditEntry['strongroom']['details'] }) {
+  const text = JSON.stringify(details);
   if (text === '{}') return '--';
   return (
     <details style={{ maxWidth: 320 }}>

@@ -5,10 +5,10 @@ import { IconX } from '@tabler/icons-react';
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { clustersQuery } from '../../api/clusters';
-import { organizationQuery, useSetRoles } from '../../api/organization';
+import { useSetRoles } from '../../api/organization';
 import type { Cluster, RoleGrant } from '../../api/types';
 import { ErrorNotice } from '../../components/Async';
-import { isSame, ROLES, roleLabel } from './roles';
+import { EVERYWHERE, grantOn, isSame, ROLES, roleLabel } from './roles';
 
 const clusterOf = (grant: RoleGrant, clusters: Cluster[]) =>
   clusters.find((cluster) => cluster.id === grant.resource.id)?.name ?? grant.resource.id ?? '';
@@ -101,21 +101,12 @@ export function EditRoles({ subject, onClose }: EditRolesProps) {
   );
 }
 
-const EVERYWHERE = 'organization';
-
 export function AddRole({ clusters, onAdd }: { clusters: Cluster[]; onAdd: (grant: RoleGrant) => void }) {
-  const organization = useQuery(organizationQuery).data;
-  const [name, setName] = useState<string | null>(null);
+  const [name, setName] = useState<RoleGrant['name'] | null>(null);
   const [scope, setScope] = useState(EVERYWHERE);
   const add = () => {
     if (!name) return;
-    onAdd({
-      name,
-      resource:
-        scope === EVERYWHERE
-          ? { type: 'ORGANIZATION', id: organization?.id ?? '' }
-          : { type: 'CLUSTER', id: scope },
-    } as RoleGrant);
+    onAdd(grantOn(scope, name));
     setName(null);
   };
   const chosen = ROLES.find((role) => role.name === name);

@@ -138,7 +138,7 @@ function Account({
               <div style={{ minWidth: 0 }}>
                 <Text size="sm">{key.name}</Text>
                 <Text size="xs" c="dimmed">
-                  API key, created {dateTime(key.created_at)} UTC
+                  {sayKey(key)}
                 </Text>
               </div>
               <Button
@@ -156,6 +156,12 @@ function Account({
       )}
     </Paper>
   );
+}
+
+/** Which key it is, and whether somebody still uses it. */
+function sayKey({ created_at, strongroom: { prefix, last_used } }: ApiKey): string {
+  const used = last_used ? `last used ${dateTime(last_used)} UTC` : 'never used';
+  return `API key ${prefix}…, created ${dateTime(created_at)} UTC, ${used}`;
 }
 
 function CreateAccount({ onClose }: { onClose: () => void }) {

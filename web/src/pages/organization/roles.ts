@@ -1,7 +1,7 @@
 /** Roles under the names that people know. */
 import type { RoleGrant } from '../../api/types';
 
-export const ROLES: { name: string; label: string; says: string }[] = [
+export const ROLES: { name: RoleGrant['name']; label: string; says: string }[] = [
   {
     name: 'ORG_ADMIN',
     label: 'Org Administrator',
@@ -24,3 +24,12 @@ export const roleLabel = (name: string): string => ROLES.find((role) => role.nam
 
 export const isSame = (a: RoleGrant, b: RoleGrant): boolean =>
   a.name === b.name && a.resource.type === b.resource.type && (a.resource.id ?? '') === (b.resource.id ?? '');
+
+/** Where a role holds: here, or on the cluster of this id. */
+export const EVERYWHERE = 'organization';
+
+/** There is one organization: the API tells grants on it without an id, and so they are made here, to be the same. */
+export const grantOn = (scope: string, name: RoleGrant['name']): RoleGrant => ({
+  name,
+  resource: scope === EVERYWHERE ? { type: 'ORGANIZATION' } : { type: 'CLUSTER', id: scope },
+});

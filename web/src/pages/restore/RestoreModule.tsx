@@ -247,7 +247,7 @@ interface RecipesProps {
   backup: Backup;
   destination: Cluster;
   body: CreateRestore;
-  statement: string | null | undefined;
+  statement: string;
 }
 
 /** The same restore as a statement, a request and a command. */
@@ -255,7 +255,7 @@ function Recipes({ source, backup, destination, body, statement }: RecipesProps)
   const locations = useQuery({ ...storageLocationsQuery, retry: false });
   const location = locations.data?.items.find((one) => one.id === source.strongroom.storage_location_id);
   const recipes = [
-    ...(statement ? [['SQL', 'statement', statement] as const] : []),
+    ['SQL', 'statement', statement] as const,
     ['API', 'request', asApi(window.location.origin, destination.id, body)] as const,
     [
       'CLI',

@@ -45,7 +45,7 @@ export function asCli(body: CreateRestore, place: Place): string {
 
 const flag = (name: string, value: string | null | undefined) => (value ? [`${name} ${word(value)}`] : []);
 
-function whatOf({ type, objects, restore_opts: options = {} }: CreateRestore): string[] {
+function whatOf({ type, objects, restore_opts: options }: CreateRestore): string[] {
   const object = objects?.[0];
   switch (type) {
     case 'CLUSTER':
