@@ -79,7 +79,7 @@ named! {
 pub struct NewEvent {
     /// Who did it.
     pub actor: Actor,
-    /// What, such as `AUDIT_LOG_ACTION_RESTORE_CLUSTER`.
+    /// What, such as `RESTORE_CLUSTER`.
     pub action: String,
     /// The kind of object, such as `cluster`.
     pub object_kind: String,

@@ -79,7 +79,7 @@ fn a_database_is_restored_and_told_of() {
             &service.source.tables_hash("shop"),
             &service.target.tables_hash("shop"),
         );
-        let action = "AUDIT_LOG_ACTION_RESTORE_DATABASE";
+        let action = "RESTORE_DATABASE";
         assert_eq!(
             service.audited().await,
             [format!("{action} REQUESTED"), format!("{action} SUCCEEDED")]

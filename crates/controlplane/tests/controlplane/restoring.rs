@@ -221,7 +221,7 @@ impl Service {
             .unwrap()
             .items
             .into_iter()
-            .filter(|event| event.event.action.starts_with("AUDIT_LOG_ACTION_RESTORE"))
+            .filter(|event| event.event.action.starts_with("RESTORE_"))
             .map(|event| {
                 let what = event.event.details["event"].as_str().unwrap_or_default().to_owned();
                 format!("{} {what}", event.event.action)

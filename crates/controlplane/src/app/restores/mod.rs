@@ -334,9 +334,9 @@ fn speaks_against_it(error: &EngineError) -> bool {
 /// How the audit log calls restores of a kind.
 pub(crate) fn action(kind: RestoreKind) -> &'static str {
     match kind {
-        RestoreKind::Cluster => "AUDIT_LOG_ACTION_RESTORE_CLUSTER",
-        RestoreKind::Database => "AUDIT_LOG_ACTION_RESTORE_DATABASE",
-        RestoreKind::Table => "AUDIT_LOG_ACTION_RESTORE_TABLE",
+        RestoreKind::Cluster => "RESTORE_CLUSTER",
+        RestoreKind::Database => "RESTORE_DATABASE",
+        RestoreKind::Table => "RESTORE_TABLE",
     }
 }
 
