@@ -179,11 +179,15 @@ fn clock_now(service: &Service) -> jiff::Timestamp {
 #[test]
 fn a_wish_to_stop_undoes_a_running_backup() {
     let server = source();
-    // Long enough to be stopped in.
-    server.psql(
-        "shop",
-        "INSERT INTO orders (note) SELECT repeat('x', 500) FROM generate_series(1, 400000)",
-    );
+    // The first database is read; then the backup waits for a table of the second one.
+    server.psql("shop", "CREATE DATABASE zoo TEMPLATE template0");
+    server.psql("zoo", "CREATE TABLE cages (id int)");
+    let hold = "BEGIN; LOCK TABLE cages IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(300)";
+    let mut holding = server.client("psql", "zoo").args(["-X", "-c", hold]).spawn().unwrap();
+    let held = "SELECT count(*) FROM pg_locks WHERE relation = 'cages'::regclass AND granted";
+    while server.psql("zoo", held).trim() != "1" {
+        std::thread::sleep(Duration::from_millis(20));
+    }
     block_on(async {
         let service = Service::start(Arc::new(SystemClock), |config| {
             config.lease = jiff::SignedDuration::from_secs(1);
@@ -210,6 +214,8 @@ fn a_wish_to_stop_undoes_a_running_backup() {
         write.cancel_job(job.id).await.unwrap();
         write.commit().await.unwrap();
         assert!(running.await.unwrap());
+        holding.kill().unwrap();
+        holding.wait().unwrap();
         assert_eq!(service.job(job.id).await.state, JobState::Canceled);
         assert_eq!(files(&service.collection_folder(cluster.id)), Vec::<String>::new());
         assert_eq!(service.listed(cluster.id).await, []);
