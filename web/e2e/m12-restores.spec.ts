@@ -188,9 +188,9 @@ test('M22 a serverless cluster is restored as a whole, and says that it is unava
   await goOn(page);
   await page.getByRole('textbox', { name: 'Type notes to confirm' }).fill('notes');
   await page.getByRole('button', { name: 'Restore', exact: true }).click();
-  await expect(page.getByText('notes is unavailable')).toBeVisible();
+  await expect(page.getByText('notes is unavailable', { exact: true })).toBeVisible();
   await restoreEnds(page, 'Succeeded');
-  await expect(page.getByText('notes is unavailable')).toBeHidden();
+  await expect(page.getByText('notes is unavailable', { exact: true })).toBeHidden();
   expect(await sql('notes', 'notes', 'SELECT count(*)::int AS rows FROM pages')).toEqual([{ rows: 500 }]);
 });
 
