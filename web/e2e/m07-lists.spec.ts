@@ -1,4 +1,4 @@
-import { expect, headers, lock, rows, sql, test, world } from './world';
+import { Api, expect, headers, lock, PEOPLE, rows, sql, test, urlOf, world } from './world';
 
 const DATA_FROM = /^[A-Z][a-z]+ \d{1,2}, \d{4} at \d{1,2}:\d{2}:\d{2} [AP]M$/;
 
@@ -120,7 +120,7 @@ test('M10 what changed since an earlier backup', async ({ page }) => {
   expect(changes).toContainEqual(['shop.public.orders', 'table', 'changed', '+1 −1']);
 });
 
-test('M11 a backup that failed, with its statement', async ({ page }) => {
+test('M11 a backup that runs, with its statement, and is canceled', async ({ page }) => {
   const { clusters } = world();
   const release = await lock('spare', 'leftover', 'old');
   await page.goto(`/clusters/${clusters.spare}/backups`);
@@ -139,6 +139,27 @@ test('M11 a backup that failed, with its statement', async ({ page }) => {
   await newest.getByRole('button', { name: 'Cancel' }).click();
   await release();
   await expect(newest).not.toContainText('Running');
+});
+
+test('M11 a backup that failed, with its error code and message', async ({ page }) => {
+  const { clusters } = world();
+  await sql('spare', 'postgres', 'CREATE ROLE keeper SUPERUSER LOGIN');
+  const api = await new Api().signIn(PEOPLE.ada);
+  const url = urlOf('spare').replace('postgres@', 'keeper@');
+  await api.ask('PATCH', `/clusters/${clusters.spare}`, { strongroom: { url } });
+  await sql('spare', 'postgres', 'ALTER ROLE keeper NOLOGIN');
+  try {
+    await page.goto(`/clusters/${clusters.spare}/backups`);
+    await page.getByRole('button', { name: 'Back up now' }).click();
+    await page.getByRole('tab', { name: 'Incomplete Backups' }).click();
+    const newest = page.getByRole('table', { name: 'Incomplete Backups' }).getByRole('row').nth(1);
+    await expect(newest).toContainText('denied', { timeout: 30_000 });
+    await expect(newest).toContainText('not permitted to log in');
+    await expect(newest).toContainText('BACKUP INTO');
+  } finally {
+    await sql('spare', 'postgres', 'DROP ROLE keeper');
+    await api.ask('PATCH', `/clusters/${clusters.spare}`, { strongroom: { url: urlOf('spare') } });
+  }
 });
 
 test('1,000 backups of a day scroll smoothly', async ({ page }) => {
