@@ -4,14 +4,15 @@
 //! a net for panics, a limit of size. Whatever refuses on the way does it by [`ApiError`], and the reply
 //! gets the request's id where it passes `guard`.
 
+use std::any::Any;
+use std::time::Duration;
+
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use std::any::Any;
-use std::time::Duration;
 use strongroom_controlplane::{App, Error, Kind};
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -37,21 +38,21 @@ const LONGEST_ID: usize = 64;
 /// The operations under `/api/v1`, with their description.
 pub(crate) fn operations() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .merge(routes::backups::routes())
-        .merge(routes::jobs::routes())
-        .merge(routes::contents::routes())
-        .merge(routes::restores::routes())
-        .merge(routes::drills::routes())
-        .merge(routes::storage_locations::routes())
         .merge(routes::session::routes())
         .merge(routes::organization::routes())
         .merge(routes::users::routes())
         .merge(routes::roles::routes())
         .merge(routes::accounts::routes())
         .merge(routes::audit::routes())
+        .merge(routes::storage_locations::routes())
         .merge(routes::clusters::routes())
-        .merge(routes::backup_settings::routes())
         .merge(routes::databases::routes())
+        .merge(routes::backup_settings::routes())
+        .merge(routes::backups::routes())
+        .merge(routes::contents::routes())
+        .merge(routes::jobs::routes())
+        .merge(routes::restores::routes())
+        .merge(routes::drills::routes())
 }
 
 /// The service's HTTP face.

@@ -91,12 +91,8 @@ named! {
         Restore = "restore",
         /// Restore into a throwaway cluster, and compare.
         Drill = "drill",
-        /// Read and check backups.
-        Verify = "verify",
         /// Remove what is no longer needed from a cluster's collection.
         Prune = "prune",
-        /// Read a cluster's collection into the catalog.
-        Rebuild = "rebuild",
         /// Tell people that something went wrong.
         Alert = "alert",
     }
@@ -179,8 +175,8 @@ impl NewJob {
             JobKind::Backup | JobKind::Restore | JobKind::Drill => {
                 Some(format!("{}/{cluster}", self.kind))
             }
-            JobKind::Prune | JobKind::Rebuild => Some(format!("upkeep/{cluster}")),
-            JobKind::Verify | JobKind::Alert => None,
+            JobKind::Prune => Some(format!("upkeep/{cluster}")),
+            JobKind::Alert => None,
         }
     }
 }

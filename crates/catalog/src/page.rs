@@ -83,6 +83,13 @@ pub struct Listed<T> {
     pub as_of: Timestamp,
 }
 
+impl<T> Listed<T> {
+    /// The next page, for whoever reads the whole list.
+    pub fn next_page(&self) -> Option<Page> {
+        self.next.as_ref().map(|next| Page::at(next, MAX_LIMIT))
+    }
+}
+
 /// What sorts a list.
 #[derive(Clone, Debug)]
 pub(crate) struct Sort {

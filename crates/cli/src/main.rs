@@ -9,7 +9,6 @@ mod commands;
 mod exit;
 mod output;
 mod progress;
-mod redact;
 mod signals;
 
 use std::process::ExitCode;

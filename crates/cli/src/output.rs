@@ -10,9 +10,8 @@ use comfy_table::{CellAlignment, ContentArrangement, Table};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
+use strongroom_catalog::redact;
 use strongroom_dataplane::{Error, Kind, Result};
-
-use crate::redact::redacted;
 
 /// Writes a command's result to the standard output.
 pub(crate) fn result(text: &str) -> Result<()> {
@@ -29,7 +28,7 @@ pub(crate) fn result(text: &str) -> Result<()> {
 /// Writes to the standard error output, with what looks like a secret blotted out.
 pub(crate) fn complain(text: &str) {
     // There is nobody left to tell when this fails.
-    let _ = writeln!(std::io::stderr().lock(), "{}", printable(&redacted(text)));
+    let _ = writeln!(std::io::stderr().lock(), "{}", printable(&redact::text(text)));
 }
 
 /// Asks on the standard error output, and stays on the line.

@@ -3,42 +3,52 @@
 //! Only commands that leave something behind when they are killed listen; all others die by the
 //! signal at once, as people expect.
 
+use std::io;
+
 use strongroom_dataplane::CancellationToken;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::progress::Reporter;
 
 /// A token that the first signal cancels. The second one ends the program.
 pub(crate) fn cancelled_by_signals(reporter: &Reporter) -> CancellationToken {
     let cancel = CancellationToken::new();
-    let signals = signal(SignalKind::interrupt())
-        .and_then(|interrupt| Ok((interrupt, signal(SignalKind::terminate())?)));
-    match signals {
-        Ok((interrupt, terminate)) => {
-            tokio::spawn(listen(interrupt, terminate, cancel.clone(), reporter.clone()));
-        }
-        // Then a signal kills the program, which leaves remains but harms nothing.
-        Err(error) => reporter.note(&format!("signals can not be caught: {error}")),
+    let (stopping, leaving) = (reporter.clone(), reporter.clone());
+    let stop = move || {
+        stopping.say("stopping: cleaning up (press Ctrl-C again to leave remains)");
+    };
+    let leave = move || {
+        leaving.finish();
+    };
+    // If it fails, a signal kills the program, which leaves remains but harms nothing.
+    if let Err(error) = on_signals(cancel.clone(), stop, leave) {
+        reporter.note(&format!("signals can not be caught: {error}"));
     }
     cancel
 }
 
-async fn listen(
-    mut interrupt: Signal,
-    mut terminate: Signal,
+/// Cancels `cancel` and calls `stopping` at the first signal; at the second, calls `leaving` and ends
+/// the program.
+pub(crate) fn on_signals(
     cancel: CancellationToken,
-    reporter: Reporter,
-) {
-    let mut next = async || {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    };
-    next().await;
-    cancel.cancel();
-    reporter.say("stopping: cleaning up (press Ctrl-C again to leave remains)");
-    next().await;
-    reporter.finish();
-    std::process::exit(1);
+    stopping: impl FnOnce() + Send + 'static,
+    leaving: impl FnOnce() + Send + 'static,
+) -> io::Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::spawn(async move {
+        let mut next = async || {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        };
+        next().await;
+        cancel.cancel();
+        stopping();
+        next().await;
+        leaving();
+        std::process::exit(1);
+    });
+    Ok(())
 }

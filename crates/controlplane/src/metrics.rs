@@ -14,6 +14,7 @@ use metrics::{counter, gauge, histogram, with_local_recorder};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusRecorder};
 use strongroom_catalog::clusters::ClusterFilter;
 use strongroom_catalog::jobs::{Job, JobKind, JobState};
+use strongroom_catalog::page::MAX_LIMIT;
 use strongroom_catalog::{ClusterId, Page};
 
 use crate::{App, Caller, Error, Kind, Permission, Result, cadence};
@@ -136,17 +137,14 @@ impl App {
     }
 
     async fn cluster_names(&self) -> Result<HashMap<ClusterId, String>> {
-        let mut names = HashMap::new();
         let filter = ClusterFilter { inactive: true, ..ClusterFilter::default() };
-        let mut page = Page::first(1000);
-        loop {
-            let listed = self.catalog().clusters(&filter, &page).await?;
+        let (mut names, mut page) = (HashMap::new(), Some(Page::first(MAX_LIMIT)));
+        while let Some(at) = page {
+            let listed = self.catalog().clusters(&filter, &at).await?;
+            page = listed.next_page();
             names.extend(listed.items.into_iter().map(|cluster| (cluster.id, cluster.name)));
-            match listed.next {
-                Some(next) => page = Page::at(next, 1000),
-                None => return Ok(names),
-            }
         }
+        Ok(names)
     }
 
     /// Whether this process can do its work: the catalog answers, the master key opens what is sealed

@@ -18,6 +18,7 @@ use serde::Serialize;
 use serde_json::json;
 use strongroom_catalog::backups::{Backup, BackupFilter, NewBackup};
 use strongroom_catalog::clusters::{ClusterState, Engine, NewCluster, Plan, Provider};
+use strongroom_catalog::page::MAX_LIMIT;
 use strongroom_catalog::storage_locations::{NewLocation, StorageLocation};
 use strongroom_catalog::{BackupId, CatalogError, ClusterId, LocationId, Page, Secret};
 use strongroom_dataplane::collection::{self, Entry};
@@ -30,8 +31,6 @@ use crate::{App, Caller, Permission, Result};
 
 /// How long a backup is kept that does not say so itself.
 const DEFAULT_RETENTION_DAYS: i64 = 30;
-/// Rows read at once.
-const PAGE: u32 = 1000;
 
 /// What a rebuild did in a storage location.
 #[derive(Clone, Debug, Serialize)]
@@ -75,7 +74,7 @@ impl App {
     ) -> Result<StorageLocation> {
         caller.require(Permission::ManageOrganization)?;
         let shown = Store::open(url.expose(), false)?.shown().to_owned();
-        let known = self.catalog().locations(None, &Page::first(PAGE)).await?.items;
+        let known = self.all_locations().await?;
         if let Some(known) = known.into_iter().find(|location| location.url_shown == shown) {
             return Ok(known);
         }
@@ -100,7 +99,7 @@ impl App {
     pub async fn rebuild(&self, caller: &Caller) -> Result<Vec<Rebuilt>> {
         caller.require(Permission::ManageOrganization)?;
         let mut rebuilt = Vec::new();
-        for location in self.catalog().locations(None, &Page::first(PAGE)).await?.items {
+        for location in self.all_locations().await? {
             let clusters = self.rebuild_location(caller, &location).await?;
             rebuilt.push(Rebuilt { location: location.name, url: location.url_shown, clusters });
         }
@@ -212,16 +211,13 @@ impl App {
             retired: true,
             ..BackupFilter::default()
         };
-        let mut known = Vec::new();
-        let mut page = Page::first(PAGE);
-        loop {
-            let listed = self.catalog().backups(&filter, &page).await?;
+        let (mut known, mut page) = (Vec::new(), Some(Page::first(MAX_LIMIT)));
+        while let Some(at) = page {
+            let listed = self.catalog().backups(&filter, &at).await?;
+            page = listed.next_page();
             known.extend(listed.items);
-            let Some(next) = listed.next else {
-                return Ok(known);
-            };
-            page = Page::at(next, PAGE);
         }
+        Ok(known)
     }
 
     /// Makes a cluster that the catalog does not know, as its newest backup describes it. Its name.

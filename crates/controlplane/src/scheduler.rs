@@ -5,19 +5,18 @@
 //! cluster only one backup is open at a time. Nothing is kept in memory but what saves questions.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use strongroom_catalog::backup_settings::{Schedule, Upkeep};
 use strongroom_catalog::jobs::{JobKind, NewJob};
-use strongroom_catalog::{CatalogError, ClusterId, LocationId, Page};
+use strongroom_catalog::{CatalogError, ClusterId, LocationId};
 use strongroom_format::manifest::BackupType;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::jobs::runs;
 use crate::{App, Result, cadence, failpoint, statement};
 
 /// From one tick to the next.
@@ -70,7 +69,7 @@ impl Scheduler {
     }
 
     /// Ticks until `end` is rung.
-    pub async fn run(&self, end: CancellationToken) {
+    pub async fn run(&self, end: &CancellationToken) {
         while !end.is_cancelled() {
             if let Err(error) = self.tick().await {
                 warn!(error = %error, "the catalog can not be asked for what is due");
@@ -80,6 +79,10 @@ impl Scheduler {
                 () = end.cancelled() => {}
             }
         }
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes jobs of everything that is due now.
@@ -118,16 +121,8 @@ impl Scheduler {
 
     /// What storage locations are shown as.
     async fn locations(&self) -> Result<HashMap<LocationId, String>> {
-        let mut shown = HashMap::new();
-        let mut page = Page::first(1000);
-        loop {
-            let listed = self.app.catalog().locations(None, &page).await?;
-            shown.extend(listed.items.into_iter().map(|it| (it.id, it.url_shown)));
-            match listed.next {
-                Some(next) => page = Page::at(next, 1000),
-                None => return Ok(shown),
-            }
-        }
+        let locations = self.app.all_locations().await?;
+        Ok(locations.into_iter().map(|it| (it.id, it.url_shown)).collect())
     }
 
     async fn prunes(&self, now: Timestamp) -> Result<usize> {
@@ -156,9 +151,6 @@ impl Scheduler {
     }
 
     async fn drills(&self, schedules: &[Schedule], now: Timestamp) -> Result<usize> {
-        if !runs(JobKind::Drill) {
-            return Ok(0);
-        }
         let mut made = 0;
         for schedule in schedules.iter().filter(|schedule| cadence::drill_is_due(schedule, now)) {
             let cluster = schedule.settings.cluster;
@@ -182,21 +174,21 @@ impl Scheduler {
     /// Tells of backups that are missing: once of each time that there is none.
     async fn missed(&self, schedules: &[Schedule], now: Timestamp) -> Result<usize> {
         let missed = schedules.iter().filter(|schedule| cadence::is_missed(schedule, now));
+        let mut told = Vec::new();
         let mut jobs = Vec::new();
         for schedule in missed {
             let cluster = schedule.settings.cluster;
             let since = schedule.last_backup.unwrap_or(schedule.settings.updated_at);
             let slot = format!("{cluster}/missed/{since}");
-            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            if seen.missed.insert(slot.clone()) {
+            if !self.seen().missed.contains(&slot) {
                 warn!(cluster = %cluster, since = %since, "a backup is missing");
-                jobs.push(missed_job(cluster, since, schedule.last_backup, slot));
+                jobs.push(missed_job(cluster, since, schedule.last_backup, slot.clone()));
+                told.push(slot);
             }
         }
-        let found = jobs.len();
-        if runs(JobKind::Alert) {
-            self.enqueue(jobs).await?;
-        }
+        self.enqueue(jobs).await?;
+        let found = told.len();
+        self.seen().missed.extend(told);
         Ok(found)
     }
 
@@ -204,7 +196,7 @@ impl Scheduler {
     async fn keep_house(&self, now: Timestamp) -> Result<()> {
         let hour = SignedDuration::from_hours(1);
         {
-            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut seen = self.seen();
             if seen.kept_house.is_some_and(|last| now.duration_since(last).abs() < hour) {
                 return Ok(());
             }

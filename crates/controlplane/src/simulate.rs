@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use jiff::{SignedDuration, Timestamp};
-use strongroom_catalog::{FakeClock, Page};
+use strongroom_catalog::FakeClock;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -90,7 +90,7 @@ impl Simulation {
     /// Gives what was just written into local folders the present time.
     async fn date(&self) -> Result<()> {
         let now = SystemTime::from(self.app.now());
-        for location in self.app.catalog().locations(None, &Page::first(1000)).await?.items {
+        for location in self.app.all_locations().await? {
             if let Some(folder) = location.url_shown.strip_prefix("file://") {
                 let failed = |error| {
                     Error::precondition(format!("the files in {folder} can not be dated"))

@@ -20,6 +20,14 @@ pub fn within(location: &str, cluster: ClusterId) -> String {
     format!("{}/{cluster}", location.trim_end_matches('/'))
 }
 
+/// A name as a person would type it.
+pub(crate) fn ident(name: &str) -> String {
+    let plain = !name.is_empty()
+        && !name.starts_with(|first: char| first.is_ascii_digit())
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    if plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+}
+
 /// A text as an SQL literal.
 pub fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))

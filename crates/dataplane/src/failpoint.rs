@@ -95,7 +95,7 @@ pub const RESTORE_CLUSTER: &[&str] = &[
 
 /// Dies or fails here if a test asked for it.
 #[cfg(feature = "failpoints")]
-pub(crate) fn pass(name: &str) -> crate::Result<()> {
+pub fn pass(name: &str) -> crate::Result<()> {
     fail::fail_point!(name, |action| match action.as_deref() {
         Some("kill") => {
             let _ = std::process::Command::new("kill")
@@ -167,6 +167,6 @@ pub(crate) fn wants(_name: &str) -> bool {
 
 /// Nothing, in a build without failpoints.
 #[cfg(not(feature = "failpoints"))]
-pub(crate) fn pass(_name: &str) -> crate::Result<()> {
+pub fn pass(_name: &str) -> crate::Result<()> {
     Ok(())
 }

@@ -1551,7 +1551,7 @@ export interface components {
             serverless?: components["schemas"]["ServerlessSpec"] | null;
             dedicated?: components["schemas"]["DedicatedSpec"] | null;
             /** @description Not used here. */
-            customer_cloud_account_id?: Record<string, unknown> | null;
+            customer_cloud_account_id?: string | null;
         };
         /** @description A role to be made. */
         CreateSqlUser: {

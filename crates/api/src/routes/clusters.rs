@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use strongroom_controlplane::app::attach::{ClusterPatch, ClusterRequest, PlaceRequest};
 use strongroom_controlplane::model::{self, ClusterId, FolderId, LocationId, Secret};
 use strongroom_controlplane::{App, Error};
@@ -93,6 +93,9 @@ struct CreateCluster {
     strongroom: Option<CreateExtras>,
 }
 
+/// An object of the original's that means nothing here: any, but an object.
+type Unused = Map<String, Value>;
+
 /// What a cluster is to be, in the original's words. Sizes of machines mean nothing here.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -115,8 +118,7 @@ struct CreateSpec {
     /// Of a dedicated cluster.
     dedicated: Option<DedicatedSpec>,
     /// Not used here.
-    #[schema(value_type = Option<Object>)]
-    customer_cloud_account_id: Option<Value>,
+    customer_cloud_account_id: Option<String>,
 }
 
 /// A serverless cluster, in the original's words.
@@ -134,12 +136,12 @@ struct ServerlessSpec {
     primary_region: Option<String>,
     /// Not used here.
     #[schema(value_type = Option<Object>)]
-    usage_limits: Option<Value>,
+    usage_limits: Option<Unused>,
     /// Not used here.
     upgrade_type: Option<String>,
     /// Not used here.
     #[schema(value_type = Option<Object>)]
-    spend_limit: Option<Value>,
+    spend_limit: Option<Unused>,
 }
 
 /// A dedicated cluster, in the original's words.
@@ -155,7 +157,7 @@ struct DedicatedSpec {
     region_nodes: BTreeMap<String, i32>,
     /// Not used here.
     #[schema(value_type = Option<Object>)]
-    hardware: Option<Value>,
+    hardware: Option<Unused>,
     /// Not used here.
     cockroach_version: Option<String>,
     /// Not used here.

@@ -15,8 +15,9 @@ pub mod restores;
 pub mod roles;
 pub mod session;
 pub mod storage_locations;
-mod strict;
 pub mod users;
+
+mod strict;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
@@ -26,7 +27,6 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use self::strict::Strict;
-
 use crate::error::Unreadable;
 
 /// A body in JSON; what can not be read is refused in our form.
@@ -46,13 +46,14 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
                 .hint("send Content-Type: application/json"));
         }
         let bytes = Bytes::from_request(request, state).await?;
+        // Read twice: as a value, which tells lists from objects; and then from the text, which tells
+        // fields that are there twice.
         let axum::Json(value): axum::Json<Value> = axum::Json::from_bytes(&bytes)?;
         if has_nul(&value) {
             return Err(Unreadable::new("body", "it contains the character NUL"));
         }
         T::deserialize(Strict(value))
             .map_err(|error| Unreadable::new("body", error.to_string()))?;
-        // Read from the text once more, which finds fields that are there twice.
         let axum::Json(value) = axum::Json::from_bytes(&bytes)?;
         Ok(Body(value))
     }

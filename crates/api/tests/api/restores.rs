@@ -274,8 +274,7 @@ async fn a_service_is_ready_once_a_worker_has_begun() {
     assert!(text.contains("no worker of this process has begun yet"), "{text}");
     let end = CancellationToken::new();
     let (worker, ended) = (Worker::new(service.app.clone(), 0), end.clone());
-    let runtime = tokio::runtime::Handle::current();
-    let running = tokio::task::spawn_blocking(move || runtime.block_on(worker.run(ended)));
+    let running = tokio::spawn(async move { worker.run(&ended).await });
     for _ in 0..100 {
         if ask().await.0 == StatusCode::OK {
             break;

@@ -143,7 +143,7 @@ on_both! {
         test.clock.advance(hours(24 * 30));
         assert_eq!(catalog.expired_backups(cluster.id, 10).await.unwrap(), std::slice::from_ref(&old));
 
-        let mut job = NewJob::of(JobKind::Verify, cluster.id);
+        let mut job = NewJob::of(JobKind::Drill, cluster.id);
         job.backup = Some(old.id);
         let mut write = catalog.begin().await.unwrap();
         write.enqueue(&job).await.unwrap();
@@ -154,7 +154,7 @@ on_both! {
             write.commit().await.map(|()| retired)
         };
         assert!(matches!(retire(old.id).await, Err(CatalogError::Conflict { .. })));
-        let claimed = catalog.claim("w", &[JobKind::Verify], seconds(60)).await.unwrap().unwrap();
+        let claimed = catalog.claim("w", &[JobKind::Drill], seconds(60)).await.unwrap().unwrap();
         assert!(retire(old.id).await.is_err());
         let mut write = catalog.begin().await.unwrap();
         write.finish_job(&claimed.lease, &Ending::Canceled).await.unwrap();
@@ -183,7 +183,7 @@ on_both! {
         for round in 0..10 {
             let backup = test.backup(&cluster, &location, test.catalog.now() + hours(round)).await;
             let need = async || {
-                let mut job = NewJob::of(JobKind::Verify, cluster.id);
+                let mut job = NewJob::of(JobKind::Drill, cluster.id);
                 job.backup = Some(backup.id);
                 let mut write = test.catalog.begin().await?;
                 write.enqueue(&job).await?;

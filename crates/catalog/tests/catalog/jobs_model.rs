@@ -27,7 +27,7 @@ enum Step {
     Pass { time: i64 },
 }
 
-const KINDS: [JobKind; 3] = [JobKind::Backup, JobKind::Restore, JobKind::Verify];
+const KINDS: [JobKind; 3] = [JobKind::Backup, JobKind::Restore, JobKind::Alert];
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
@@ -127,7 +127,7 @@ async fn interleave(test: &Test, clusters: &[ClusterId; 2], round: usize, steps:
                 }
                 model.jobs.push(Known {
                     id: enqueued.job.id,
-                    alone: (kind != JobKind::Verify).then_some((kind, *cluster)),
+                    alone: (kind != JobKind::Alert).then_some((kind, *cluster)),
                     slot: *slot,
                     state: JobState::Pending,
                     not_before: now + seconds(*delay),

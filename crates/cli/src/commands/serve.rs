@@ -16,6 +16,7 @@ use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
 use crate::args::duration;
+use crate::signals::on_signals;
 
 /// Holds the password of the administrator that the first start makes.
 const ADMIN_PASSWORD: &str = "STRONGROOM_ADMIN_PASSWORD";
@@ -223,23 +224,25 @@ impl ServeArgs {
         };
         let listener = TcpListener::bind(self.listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let end = ended_by_signals();
+        let end = CancellationToken::new();
+        on_signals(
+            end.clone(),
+            || info!("stopping: jobs undo what they can, and are given back"),
+            || warn!("stopped at once; jobs are taken over when their leases are over"),
+        )
+        .map_err(|error| Error::new(Kind::Failed, format!("signals can not be caught: {error}")))?;
         let mut jobs = tokio::task::JoinSet::new();
         for number in 0..app.config().workers {
             let (worker, end) = (Worker::new(app.clone(), number), end.clone());
-            // A thread of its own for each: so a job never stands in the way of a request, and need not
-            // move between threads.
-            let runtime = tokio::runtime::Handle::current();
-            jobs.spawn_blocking(move || runtime.block_on(worker.run(end)));
+            jobs.spawn(async move { worker.run(&end).await });
         }
         let (scheduler, ending) = (Scheduler::new(app.clone()), end.clone());
-        jobs.spawn(async move { scheduler.run(ending).await });
+        jobs.spawn(async move { scheduler.run(&ending).await });
         info!(address = %address, "listening on http://{address}");
 
         let router = strongroom_api::router(app);
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
-        let farewell = end.clone();
-        let served = axum_serve(listener, service, farewell).await;
+        let served = answer_requests(listener, service, &end).await;
         end.cancel();
         while jobs.join_next().await.is_some() {}
         catalog.close().await;
@@ -270,10 +273,10 @@ async fn first_administrator(app: &App, email: &str) -> Result<()> {
 
 /// Serves until `end` is rung, and then for as long as requests under way take, but not for ever: a
 /// browser that follows a job's events would never hang up.
-async fn axum_serve(
+async fn answer_requests(
     listener: TcpListener,
     service: axum::extract::connect_info::IntoMakeServiceWithConnectInfo<axum::Router, SocketAddr>,
-    end: CancellationToken,
+    end: &CancellationToken,
 ) -> std::io::Result<()> {
     let graceful = end.clone();
     let serving = axum::serve(listener, service)
@@ -295,24 +298,4 @@ fn log_to_stderr(format: LogFormat) {
         }
         LogFormat::Json => log.json().init(),
     }
-}
-
-/// Rung by Ctrl-C or SIGTERM.
-fn ended_by_signals() -> CancellationToken {
-    let end = CancellationToken::new();
-    let rung = end.clone();
-    tokio::spawn(async move {
-        use tokio::signal::unix::{SignalKind, signal};
-        let (Ok(mut interrupt), Ok(mut terminate)) =
-            (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-        else {
-            return;
-        };
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        rung.cancel();
-    });
-    end
 }

@@ -12,6 +12,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use strongroom_catalog::SystemClock;
 use strongroom_catalog::grants::Role;
+use strongroom_catalog::page::MAX_LIMIT;
 use strongroom_controlplane::model::{Page, Resource, Secret};
 use strongroom_controlplane::{App, Caller, Config, Person, generated_password};
 use strongroom_dataplane::{Error, Kind, Result};
@@ -218,13 +219,11 @@ impl CreateArgs {
 impl ListArgs {
     async fn run(self, json: bool) -> Result<String> {
         let (app, caller) = open(&self.catalog).await?;
-        let mut shown = Vec::new();
-        let mut page = Page::first(1000);
-        loop {
-            let listed = app.users(&caller, &page).await.map_err(service_error)?;
+        let (mut shown, mut page) = (Vec::new(), Some(Page::first(MAX_LIMIT)));
+        while let Some(at) = page {
+            let listed = app.users(&caller, &at).await.map_err(service_error)?;
+            page = listed.next_page();
             shown.extend(listed.items.into_iter().map(|person| Shown::new(person, None)));
-            let Some(next) = listed.next else { break };
-            page = Page::at(next, 1000);
         }
         app.catalog().close().await;
         if json {

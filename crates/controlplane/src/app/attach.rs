@@ -19,6 +19,7 @@ use strongroom_catalog::clusters::{
     Cluster, ClusterChange, ClusterState, Connection, Engine, NewCluster, Plan, Provider,
 };
 use strongroom_catalog::grants::{Grant, Resource, Role};
+use strongroom_catalog::page::MAX_LIMIT;
 use strongroom_catalog::storage_locations::StorageLocation;
 use strongroom_catalog::{ClusterId, FolderId, LocationId, Page, Secret};
 use strongroom_dataplane::postgres::inspect::{Inspection, Problem, inspect};
@@ -348,17 +349,14 @@ impl App {
     }
 
     /// Every storage location.
-    pub(super) async fn all_locations(&self) -> Result<Vec<StorageLocation>> {
-        let mut page = Page::first(1000);
-        let mut all = Vec::new();
-        loop {
-            let listed = self.catalog().locations(None, &page).await?;
+    pub(crate) async fn all_locations(&self) -> Result<Vec<StorageLocation>> {
+        let (mut all, mut page) = (Vec::new(), Some(Page::first(MAX_LIMIT)));
+        while let Some(at) = page {
+            let listed = self.catalog().locations(None, &at).await?;
+            page = listed.next_page();
             all.extend(listed.items);
-            match listed.next {
-                Some(token) => page = Page::at(token, 1000),
-                None => return Ok(all),
-            }
         }
+        Ok(all)
     }
 
     /// Finds the place for a cluster's backups: a location in its only or its primary region.

@@ -9,6 +9,7 @@ use strongroom_catalog::audit::NewEvent;
 use strongroom_catalog::backups::{Backup, BackupFilter, Day};
 use strongroom_catalog::clusters::ClusterState;
 use strongroom_catalog::jobs::{Job, JobFilter, JobKind, JobState, NewJob};
+use strongroom_catalog::page::MAX_LIMIT;
 use strongroom_catalog::{BackupId, ClusterId, Listed, Order, Page};
 use strongroom_format::manifest::BackupType;
 
@@ -17,8 +18,6 @@ use crate::{Action, Caller, Error, Kind, Permission, Result, cadence, scheduler,
 
 /// Days of a calendar that are told at once.
 const MOST_DAYS: i64 = 400;
-/// Rows read at once.
-const PAGE: u32 = 1000;
 
 /// What a cluster's backups took after one of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,18 +95,16 @@ impl App {
         let cluster = self.cluster_for(caller, Permission::SeeCluster, cluster).await?.id;
         let filter = BackupFilter { cluster: Some(cluster), ..BackupFilter::default() };
         let (mut points, mut stored_bytes) = (Vec::new(), 0);
-        let mut page = Page::first(PAGE).order(Order::Ascending);
-        loop {
-            let listed = self.catalog().backups(&filter, &page).await?;
+        let mut page = Some(Page::first(MAX_LIMIT).order(Order::Ascending));
+        while let Some(at) = page {
+            let listed = self.catalog().backups(&filter, &at).await?;
+            page = listed.next_page();
             points.extend(listed.items.iter().map(|backup| {
                 stored_bytes += backup.stored_bytes;
                 StoragePoint { at: backup.data_from, stored_bytes, size_bytes: backup.size_bytes }
             }));
-            match listed.next {
-                Some(next) => page = Page::at(next, PAGE).order(Order::Ascending),
-                None => return Ok(points),
-            }
         }
+        Ok(points)
     }
 
     /// Backups that wait, run or failed, newest first.

@@ -28,7 +28,6 @@ use tokio_util::sync::CancellationToken;
 use crate::{App, Error, Kind, Result};
 
 pub use worker::Worker;
-pub(crate) use worker::runs;
 
 /// How often a job is begun before it is given up.
 pub const ATTEMPTS: i64 = 5;

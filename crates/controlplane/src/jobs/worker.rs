@@ -48,10 +48,10 @@ impl Worker {
     }
 
     /// Runs jobs until `end` is rung. The job under way is then given back.
-    pub async fn run(&self, end: CancellationToken) {
+    pub async fn run(&self, end: &CancellationToken) {
         while !end.is_cancelled() {
             self.app.own_figures().beats();
-            match self.run_one(&end).await {
+            match self.run_one(end).await {
                 Ok(true) => continue,
                 Ok(false) => {}
                 Err(error) => {
@@ -69,7 +69,7 @@ impl Worker {
     /// Runs one job that is due. Whether there was one.
     pub async fn run_one(&self, end: &CancellationToken) -> Result<bool> {
         let config = self.app.config();
-        let claimed = self.app.catalog().claim(&self.name, KINDS, config.lease).await?;
+        let claimed = self.app.catalog().claim(&self.name, JobKind::ALL, config.lease).await?;
         let Some(Claimed { job, lease }) = claimed else {
             return Ok(false);
         };
@@ -160,7 +160,7 @@ impl Worker {
             let ending =
                 Ending::Failed { code: error.code().to_owned(), message: error.full_text() };
             write.finish_job(lease, &ending).await?;
-            if runs(JobKind::Alert) && job.kind != JobKind::Alert {
+            if job.kind != JobKind::Alert {
                 write.enqueue(&alerts::job_failed(job)).await?;
             }
         }
@@ -173,15 +173,6 @@ fn pause_after(attempts: i64) -> SignedDuration {
     SignedDuration::from_mins(1 << (attempts - 1).clamp(0, 4))
 }
 
-/// Kinds that this build runs.
-const KINDS: &[JobKind] =
-    &[JobKind::Backup, JobKind::Prune, JobKind::Restore, JobKind::Drill, JobKind::Alert];
-
-/// Whether jobs of this kind are run.
-pub(crate) fn runs(kind: JobKind) -> bool {
-    KINDS.contains(&kind)
-}
-
 /// The one list of what runs which kind of job.
 async fn run(running: &Running) -> Result<Done> {
     failpoint::pass("service.after-claim")?;
@@ -191,10 +182,6 @@ async fn run(running: &Running) -> Result<Done> {
         JobKind::Restore => restore::run(running).await,
         JobKind::Drill => drill::run(running).await,
         JobKind::Alert => alert::run(running).await,
-        other => Err(Error::new(
-            Kind::Unsupported,
-            format!("jobs of kind {other} are not run by this build"),
-        )),
     }
 }
 

@@ -236,7 +236,7 @@ fn a_process_that_ends_gives_its_job_back() {
         let end = CancellationToken::new();
         let running = {
             let (app, end) = (service.app.clone(), end.clone());
-            tokio::spawn(async move { Worker::new(app, 0).run(end).await })
+            tokio::spawn(async move { Worker::new(app, 0).run(&end).await })
         };
         while files(&service.collection_folder(cluster.id)).is_empty() {
             tokio::time::sleep(Duration::from_millis(10)).await;

@@ -7,6 +7,7 @@ use strongroom_catalog::restores::RestoreKind;
 use strongroom_dataplane::restore::{Plan, RestoreTarget};
 
 use super::{Checked, RestoreChoices};
+use crate::statement::{ident, literal};
 
 /// The statement of a restore from the collection with this URL, which has no secrets.
 pub(super) fn statement(checked: &Checked, collection: &str) -> String {
@@ -65,18 +66,6 @@ fn with(kind: RestoreKind, options: &RestoreChoices) -> Vec<String> {
         }
     }
     with
-}
-
-/// A name as a person would type it.
-fn ident(name: &str) -> String {
-    let plain = !name.is_empty()
-        && !name.starts_with(|first: char| first.is_ascii_digit())
-        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-    if plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
-}
-
-fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }
 
 /// The engine's plan, with options called as the API calls them.
