@@ -5,7 +5,7 @@
 //! The scheduler makes one full backup per generation, by a slot that names it; so a change is
 //! followed by a full at once, once, whatever the number of replicas.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::clusters::{ClusterState, Plan, Provider};
 use crate::database::{FromRow, Row, args};
@@ -107,6 +107,9 @@ impl FromRow for Upkeep {
     }
 }
 
+/// How far clocks of replicas may differ before it is taken for a mistake.
+pub(crate) const SKEW: SignedDuration = SignedDuration::from_mins(5);
+
 const COLUMNS: &str = "cluster_id, enabled, frequency_minutes, retention_days, drill_every_days, \
                        retention_set_at, generation, updated_at";
 
@@ -173,10 +176,10 @@ impl Catalog {
             "SELECT {SETTINGS}, \
              (SELECT slot FROM jobs WHERE jobs.cluster_id = clusters.id AND kind = 'backup' \
               AND slot IS NOT NULL ORDER BY created_at DESC, jobs.id DESC LIMIT 1) AS last_slot, \
-             (SELECT max(data_from) FROM backups WHERE backups.cluster_id = clusters.id) \
-              AS last_backup, \
-             (SELECT data_from FROM backups WHERE backups.cluster_id = clusters.id \
-              AND kind = 'full' ORDER BY data_from DESC LIMIT 1) AS last_full, \
+             (SELECT max(data_from) FROM backups WHERE backups.cluster_id = clusters.id \
+              AND data_from <= $2) AS last_backup, \
+             (SELECT max(data_from) FROM backups WHERE backups.cluster_id = clusters.id \
+              AND kind = 'full' AND data_from <= $2) AS last_full, \
              EXISTS (SELECT 1 FROM jobs WHERE jobs.cluster_id = clusters.id AND kind = 'backup' \
               AND jobs.state IN ('pending', 'running')) AS open, \
              (SELECT max(created_at) FROM jobs WHERE jobs.cluster_id = clusters.id \
@@ -185,7 +188,9 @@ impl Catalog {
              WHERE clusters.state = 'CREATED' AND enabled = $1 ORDER BY clusters.id"
         );
         let sql = sqlx::AssertSqlSafe(sql);
-        self.database.all("reading schedules", sql, args![true]).await
+        // A backup of a time to come was taken while a clock was ahead, and says nothing of now.
+        let at_most = self.now().saturating_add(SKEW).unwrap_or(Timestamp::MAX);
+        self.database.all("reading schedules", sql, args![true, at_most]).await
     }
 
     /// What there may be to prune, of every cluster that has a location.

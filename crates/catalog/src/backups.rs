@@ -21,6 +21,7 @@ use jiff::civil::Date;
 use strongroom_format::BackupId as EngineId;
 use strongroom_format::manifest::{BackupType, DatabaseSummary};
 
+use crate::backup_settings::SKEW;
 use crate::database::{Arg, Bind, Column, FromRow, Row, args, to_json, unreadable};
 use crate::jobs::Lease;
 use crate::page::{Query, Sort};
@@ -226,8 +227,16 @@ impl Catalog {
         cluster: ClusterId,
         until: Option<Timestamp>,
     ) -> Result<Option<Backup>> {
-        let filter = BackupFilter { cluster: Some(cluster), until, ..BackupFilter::default() };
-        Ok(self.backups(&filter, &Page::first(1)).await?.items.into_iter().next())
+        // One of a time to come was taken while a clock was ahead: only where there is no other.
+        let soon = self.now().saturating_add(SKEW).unwrap_or(Timestamp::MAX);
+        for until in [Some(until.unwrap_or(soon).min(soon)), until] {
+            let filter = BackupFilter { cluster: Some(cluster), until, ..BackupFilter::default() };
+            let newest = self.backups(&filter, &Page::first(1)).await?.items.into_iter().next();
+            if newest.is_some() {
+                return Ok(newest);
+            }
+        }
+        Ok(None)
     }
 
     /// A page of backups, newest first.

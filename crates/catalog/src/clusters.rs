@@ -389,12 +389,18 @@ impl Write<'_> {
     /// until the commit.
     pub async fn cluster_has_backups(&mut self, id: ClusterId) -> Result<bool> {
         let doing = "looking for backups of a cluster";
-        let lock = self.tx.dialect().for_update();
-        let sql = format!("SELECT id FROM clusters WHERE id = $1{lock}");
-        self.tx.rows(doing, sqlx::AssertSqlSafe(sql), args![id]).await?;
+        self.lock_cluster(id).await?;
         let sql = "SELECT 1 FROM backups WHERE cluster_id = $1 UNION ALL SELECT 1 FROM jobs \
                    WHERE cluster_id = $1 AND state IN ('pending', 'running') LIMIT 1";
         Ok(!self.tx.rows(doing, sql, args![id]).await?.is_empty())
+    }
+
+    /// Lets nobody else change a cluster, or decide something by what belongs to it, until the commit.
+    pub(crate) async fn lock_cluster(&mut self, id: ClusterId) -> Result<()> {
+        let lock = self.tx.dialect().for_update();
+        let sql = sqlx::AssertSqlSafe(format!("SELECT id FROM clusters WHERE id = $1{lock}"));
+        self.tx.rows("locking a cluster", sql, args![id]).await?;
+        Ok(())
     }
 
     /// Changes a cluster that is not deleted.

@@ -67,6 +67,14 @@ impl Dialect {
         }
     }
 
+    /// A JSON object without one of its fields.
+    pub(crate) fn without_field(self, column: &str, field: &str) -> String {
+        match self {
+            Dialect::Sqlite => format!("json_remove({column}, '$.{field}')"),
+            Dialect::Postgres => format!("{column} - '{field}'"),
+        }
+    }
+
     /// Whether the list of databases has one of this name.
     pub(crate) fn has_database(self) -> &'static str {
         match self {

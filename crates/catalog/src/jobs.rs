@@ -1,7 +1,7 @@
 //! Jobs: what is to be done, and who does it.
 //!
-//! A backup, restore, drill, verification, prune or rebuild is a row. Any worker of any replica may
-//! take it, die at any instant, and be replaced. The rules:
+//! A backup, restore, drill, prune or alert is a row. Any worker of any replica may take it, die at
+//! any instant, and be replaced. The rules:
 //!
 //! ```text
 //!                     cancel
@@ -20,7 +20,7 @@
 //! **A running job has one holder.** [`Catalog::claim`] takes one due job: state, holder, lease and
 //! *generation* change in one statement. PostgreSQL takes the row `FOR UPDATE SKIP LOCKED`, so that
 //! replicas do not wait for each other; SQLite does it in a transaction that holds the write lock
-//! from its beginning.
+//! from its beginning. Restores and alerts, for which somebody waits, go first.
 //!
 //! **The generation is the fence.** Every claim raises it, and it never falls. The holder gets it
 //! in a [`Lease`], and whatever it writes later (heartbeat, progress, result, the row of a backup)
@@ -52,7 +52,12 @@
 //! learns of it with the next heartbeat, undoes what it did, and says that it is canceled. If the
 //! holder dies instead, the job is claimed again with the mark on it, and whoever gets it does the
 //! undoing. A job that has ended can not be canceled; one that ends well before it noticed, has
-//! ended well.
+//! ended well. A restore that was begun is never ended here, also not while it waits: it may have
+//! left something, or even be published. It is marked, and a worker finds out.
+//!
+//! **Clocks lie.** No pause is longer than some minutes, and no lease than some minutes. A time that
+//! lies further ahead was written while a clock was wrong, and counts as over: else a clock that was
+//! a month ahead for a moment would keep a cluster from its backups for a month.
 //!
 //! # Crash cases
 //!
@@ -370,6 +375,18 @@ impl FromRow for JobCount {
     }
 }
 
+/// Marks a job. One that waits is ended at once, unless a worker has to find out what became of it.
+const CANCEL: &str = "cancel_requested_at = coalesce(cancel_requested_at, $2), \
+    finished_at = CASE WHEN state = 'running' OR (kind = 'restore' AND generation > 0) \
+     THEN finished_at ELSE $2 END, \
+    not_before = CASE WHEN state = 'running' THEN not_before ELSE $2 END, \
+    state = CASE WHEN state = 'running' OR (kind = 'restore' AND generation > 0) \
+     THEN state ELSE 'canceled' END";
+/// Whether a job that its holder gives back stays.
+const STAYS: &str = "(cancel_requested_at IS NULL OR kind = 'restore')";
+/// No pause is as long. A later time is a mistake.
+const LONGEST_PAUSE: SignedDuration = SignedDuration::from_hours(1);
+
 impl Catalog {
     /// How many jobs there are, by kind, state and error.
     pub async fn job_counts(&self) -> Result<Vec<JobCount>> {
@@ -406,22 +423,27 @@ impl Catalog {
         let mut write = self.begin().await?;
         let now = write.now();
         let until = now.saturating_add(length).unwrap_or(Timestamp::MAX);
+        // Later than any pause or lease that is given.
+        let mistake = now.saturating_add(LONGEST_PAUSE.max(length * 10)).unwrap_or(Timestamp::MAX);
         let names: Vec<_> = kinds.iter().map(|kind| format!("'{kind}'")).collect();
+        // `=` and not `IN`: PostgreSQL may ask what is behind `IN` once for each row, and each time
+        // the answer is another job, as the last one is no longer due.
         let sql = format!(
             "UPDATE jobs SET state = 'running', holder = $2, lease_until = $3, \
              generation = generation + 1, attempts = attempts + 1, \
              started_at = coalesce(started_at, $1) \
-             WHERE id IN (SELECT id FROM jobs AS due WHERE kind IN ({}) AND ( \
-                 (state = 'running' AND lease_until <= $1) \
-                 OR (state = 'pending' AND not_before <= $1 AND NOT EXISTS ( \
+             WHERE id = (SELECT id FROM jobs AS due WHERE kind IN ({}) AND ( \
+                 (state = 'running' AND (lease_until <= $1 OR lease_until > $4)) \
+                 OR (state = 'pending' AND (not_before <= $1 OR not_before > $4) AND NOT EXISTS ( \
                      SELECT 1 FROM jobs AS other \
                      WHERE other.alone = due.alone AND other.state = 'running'))) \
-                 ORDER BY not_before, id LIMIT 1{}) \
+                 ORDER BY CASE WHEN kind IN ('restore', 'alert') THEN 0 ELSE 1 END, not_before, id \
+                 LIMIT 1{}) \
              RETURNING {COLUMNS}",
             names.join(", "),
             write.tx.dialect().for_update_skip_locked(),
         );
-        let values = args![now, holder, until];
+        let values = args![now, holder, until, mistake];
         let claimed: Option<Job> =
             write.tx.find("claiming a job", sqlx::AssertSqlSafe(sql), values).await?;
         write.commit().await?;
@@ -499,30 +521,34 @@ impl Write<'_> {
             new.not_before.unwrap_or(now),
             now,
         ];
-        let made = self.tx.find(doing, sqlx::AssertSqlSafe(sql), values).await;
-        let made = made.map_err(|error| {
-            error.or_missing("cluster or storage location of a job of kind", new.kind)
-        })?;
-        if let Some(job) = made {
-            return Ok(Enqueued { job, is_new: true });
-        }
-        let sql = format!(
+        let there = format!(
             "SELECT {COLUMNS} FROM jobs WHERE slot = $1 \
              OR (open_as = $2 AND state IN ('pending', 'running')) \
              ORDER BY CASE WHEN slot = $1 THEN 0 ELSE 1 END LIMIT 1"
         );
-        let values = args![new.slot, new.open_as];
-        let job = self.tx.one(doing, sqlx::AssertSqlSafe(sql), values).await?;
-        Ok(Enqueued { job, is_new: false })
+        loop {
+            let insert = sqlx::AssertSqlSafe(sql.clone());
+            let made = self.tx.find(doing, insert, values.clone()).await;
+            let made = made.map_err(|error| {
+                error.or_missing("cluster or storage location of a job of kind", new.kind)
+            })?;
+            if let Some(job) = made {
+                return Ok(Enqueued { job, is_new: true });
+            }
+            let select = sqlx::AssertSqlSafe(there.clone());
+            let found = self.tx.find(doing, select, args![new.slot, new.open_as]).await?;
+            if let Some(job) = found {
+                return Ok(Enqueued { job, is_new: false });
+            }
+            // The one that was open has ended between the two statements.
+        }
     }
 
     /// Wishes that a job stops.
     pub async fn cancel_job(&mut self, id: JobId) -> Result<Job> {
         let doing = "canceling a job";
         let sql = format!(
-            "UPDATE jobs SET cancel_requested_at = coalesce(cancel_requested_at, $2), \
-             finished_at = CASE WHEN state = 'pending' THEN $2 ELSE finished_at END, \
-             state = CASE WHEN state = 'pending' THEN 'canceled' ELSE state END \
+            "UPDATE jobs SET {CANCEL} \
              WHERE id = $1 AND state IN ('pending', 'running') RETURNING {COLUMNS}"
         );
         let values = args![id, self.now()];
@@ -541,14 +567,16 @@ impl Write<'_> {
         }
     }
 
-    /// Wishes that all jobs of a cluster stop.
+    /// Wishes that all jobs of a cluster stop, but for those that its end needs: people are still told
+    /// what they were to be told, and what has expired is removed.
     pub(crate) async fn cancel_jobs_of(&mut self, cluster: ClusterId) -> Result<u64> {
-        let sql = "UPDATE jobs SET cancel_requested_at = coalesce(cancel_requested_at, $2), \
-                   finished_at = CASE WHEN state = 'pending' THEN $2 ELSE finished_at END, \
-                   state = CASE WHEN state = 'pending' THEN 'canceled' ELSE state END \
-                   WHERE cluster_id = $1 AND state IN ('pending', 'running')";
-        let now = self.now();
-        self.tx.run("canceling the jobs of a cluster", sql, args![cluster, now]).await
+        let sql = format!(
+            "UPDATE jobs SET {CANCEL} WHERE cluster_id = $1 AND state IN ('pending', 'running') \
+             AND kind NOT IN ('alert', 'prune')"
+        );
+        let values = args![cluster, self.now()];
+        let doing = "canceling the jobs of a cluster";
+        self.tx.run(doing, sqlx::AssertSqlSafe(sql), values).await
     }
 
     /// Goes on only while the lease is held, and holds it until the commit: nobody can claim the
@@ -595,14 +623,19 @@ impl Write<'_> {
             Ending::Canceled => (JobState::Canceled, None, None, None),
         };
         let now = self.now();
-        let change = "state = $3, result = $4, error_code = $5, error_message = $6, \
-                      finished_at = $7, lease_until = NULL";
+        // Tables are of interest while it runs, and afterwards of a restore. They are kilobytes.
+        let change = format!(
+            "state = $3, result = $4, error_code = $5, error_message = $6, finished_at = $7, \
+             lease_until = NULL, \
+             progress = CASE WHEN kind = 'restore' THEN progress ELSE {} END",
+            self.tx.dialect().without_field("progress", "tables")
+        );
         let values = args![lease.job, lease.generation, state, result, code, message, now];
-        self.fenced("ending a job", lease, change, values).await
+        self.fenced("ending a job", lease, &change, values).await
     }
 
     /// Gives a job back after an error that may pass, to be begun again at `at`. One that is wished
-    /// to stop ends here: what it did was undone.
+    /// to stop ends here: what it did was undone. But for a restore, see above.
     pub async fn retry_job(
         &mut self,
         lease: &Lease,
@@ -611,24 +644,26 @@ impl Write<'_> {
         message: &str,
     ) -> Result<Job> {
         let now = self.now();
-        let change = "state = CASE WHEN cancel_requested_at IS NULL THEN 'pending' \
-                      ELSE 'canceled' END, \
-                      finished_at = CASE WHEN cancel_requested_at IS NULL THEN NULL ELSE $6 END, \
-                      not_before = $3, error_code = $4, error_message = $5, lease_until = NULL";
+        let change = format!(
+            "state = CASE WHEN {STAYS} THEN 'pending' ELSE 'canceled' END, \
+             finished_at = CASE WHEN {STAYS} THEN NULL ELSE $6 END, \
+             not_before = $3, error_code = $4, error_message = $5, lease_until = NULL"
+        );
         let values = args![lease.job, lease.generation, at, code, redact::text(message), now];
-        self.fenced("giving a job back", lease, change, values).await
+        self.fenced("giving a job back", lease, &change, values).await
     }
 
     /// Gives a job back because this process ends, as if it had not been begun. What it did was
     /// undone, or is undone by the next holder.
     pub async fn release_job(&mut self, lease: &Lease) -> Result<Job> {
         let now = self.now();
-        let change = "state = CASE WHEN cancel_requested_at IS NULL THEN 'pending' \
-                      ELSE 'canceled' END, \
-                      finished_at = CASE WHEN cancel_requested_at IS NULL THEN NULL ELSE $3 END, \
-                      attempts = attempts - 1, lease_until = NULL";
+        let change = format!(
+            "state = CASE WHEN {STAYS} THEN 'pending' ELSE 'canceled' END, \
+             finished_at = CASE WHEN {STAYS} THEN NULL ELSE $3 END, \
+             attempts = attempts - 1, lease_until = NULL"
+        );
         let values = args![lease.job, lease.generation, now];
-        self.fenced("giving a job back", lease, change, values).await
+        self.fenced("giving a job back", lease, &change, values).await
     }
 
     async fn fenced(

@@ -147,6 +147,13 @@ impl Catalog {
         found.ok_or_else(|| CatalogError::not_found("restore", id))
     }
 
+    /// The kinds of the restores into a cluster that have not ended.
+    pub async fn open_restores(&self, destination: ClusterId) -> Result<Vec<RestoreKind>> {
+        let doing = "looking for restores into a cluster";
+        let open = self.database.rows(doing, OPEN, args![destination]).await?;
+        open.iter().map(|open| open.get("kind")).collect()
+    }
+
     /// A page of restores, newest first.
     pub async fn restores(&self, filter: &RestoreFilter, page: &Page) -> Result<Listed<Restore>> {
         let sort = Sort::time("restores.created_at", Order::Descending);
@@ -159,7 +166,22 @@ impl Catalog {
     }
 }
 
+/// The kinds of the restores into a cluster that have not ended.
+const OPEN: &str = "SELECT restores.kind AS kind FROM jobs \
+    JOIN restores ON restores.job_id = jobs.id \
+    WHERE jobs.cluster_id = $1 AND jobs.kind = 'restore' \
+    AND jobs.state IN ('pending', 'running')";
+
 impl Write<'_> {
+    /// The kinds of the restores into a cluster that have not ended. Until the commit nobody else
+    /// decides by that.
+    pub async fn open_restores(&mut self, destination: ClusterId) -> Result<Vec<RestoreKind>> {
+        let doing = "looking for restores into a cluster";
+        self.lock_cluster(destination).await?;
+        let open = self.tx.rows(doing, OPEN, args![destination]).await?;
+        open.iter().map(|open| open.get("kind")).collect()
+    }
+
     /// Enqueues a restore. The backup stays until it has ended.
     pub async fn enqueue_restore(&mut self, new: &NewRestore) -> Result<Restore> {
         let backup = self.need_backup(new.backup).await?;

@@ -171,7 +171,7 @@ impl Scheduler {
         Ok(made)
     }
 
-    /// Tells of backups that are missing: once of each time that there is none.
+    /// Tells of backups that are missing: once a day, for as long as there is none.
     async fn missed(&self, schedules: &[Schedule], now: Timestamp) -> Result<usize> {
         let missed = schedules.iter().filter(|schedule| cadence::is_missed(schedule, now));
         let mut told = Vec::new();
@@ -179,7 +179,9 @@ impl Scheduler {
         for schedule in missed {
             let cluster = schedule.settings.cluster;
             let since = schedule.last_backup.unwrap_or(schedule.settings.updated_at);
-            let slot = format!("{cluster}/missed/{since}");
+            // Once a day, for as long as there is none.
+            let day = now.duration_since(since).as_hours() / 24;
+            let slot = format!("{cluster}/missed/{since}/{day}");
             if !self.seen().missed.contains(&slot) {
                 warn!(cluster = %cluster, since = %since, "a backup is missing");
                 jobs.push(missed_job(cluster, since, schedule.last_backup, slot.clone()));

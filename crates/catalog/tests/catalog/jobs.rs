@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use strongroom_catalog::jobs::{Claimed, Ending, Job, JobFilter, JobKind, JobState, Lease, NewJob};
-use strongroom_catalog::{Catalog, CatalogError, ClusterId, JobId, Page};
+use strongroom_catalog::{Address, Catalog, CatalogError, ClusterId, JobId, Page};
 
 use crate::support::{a_backup, hours, seconds};
 
@@ -85,6 +85,99 @@ on_both! {
         assert!(is_lost(finish(catalog, &lease, &well()).await));
         assert!(claim(catalog).await.is_none());
         assert_eq!(catalog.job_of_slot("s").await.unwrap(), Some(ended));
+    }
+
+    async fn a_claim_takes_one_job(test: Test) {
+        // PostgreSQL reads a table that it takes for tiny from its beginning to its end.
+        let cluster = test.cluster("ledger").await.id;
+        enqueue(&test.catalog, &NewJob::of(JobKind::Alert, cluster)).await;
+        if let (Address::Postgres(url), Some(server)) = (&test.address, &test.server) {
+            server.psql(url.expose().rsplit_once('/').unwrap().1, "ANALYZE jobs");
+        }
+        for _ in 0..6 {
+            enqueue(&test.catalog, &NewJob::of(JobKind::Alert, cluster)).await;
+        }
+        for taken in 1..=7 {
+            assert!(claim(&test.catalog).await.is_some());
+            let running = JobFilter { states: vec![JobState::Running], ..JobFilter::default() };
+            let listed = test.catalog.jobs(&running, &Page::first(100)).await.unwrap();
+            assert_eq!(listed.items.len(), taken);
+        }
+    }
+
+    async fn what_somebody_waits_for_goes_first(test: Test) {
+        let cluster = test.cluster("ledger").await.id;
+        for kind in [JobKind::Backup, JobKind::Drill, JobKind::Restore, JobKind::Alert] {
+            enqueue(&test.catalog, &NewJob::of(kind, cluster)).await;
+            test.clock.advance(seconds(1));
+        }
+        let mut order = Vec::new();
+        while let Some(claimed) = claim(&test.catalog).await {
+            order.push(claimed.job.kind);
+        }
+        use JobKind::{Alert, Backup, Drill, Restore};
+        assert_eq!(order, [Restore, Alert, Backup, Drill]);
+    }
+
+    async fn a_restore_that_was_begun_is_ended_by_a_worker(test: Test) {
+        let catalog = &test.catalog;
+        let cluster = test.cluster("ledger").await.id;
+        let job = enqueue(catalog, &NewJob::of(JobKind::Restore, cluster)).await;
+        let cancel = async |id: JobId| {
+            let mut write = catalog.begin().await.unwrap();
+            let job = write.cancel_job(id).await.unwrap();
+            write.commit().await.unwrap();
+            job
+        };
+        let lease = claim(catalog).await.unwrap().lease;
+        let mut write = catalog.begin().await.unwrap();
+        let later = catalog.now() + seconds(600);
+        write.retry_job(&lease, later, "unreachable", "nobody is there").await.unwrap();
+        write.commit().await.unwrap();
+        assert!(claim(catalog).await.is_none());
+        // It may be published: nobody can say that it was canceled but who looks.
+        let wished = cancel(job.id).await;
+        assert_eq!((wished.state, wished.finished_at), (JobState::Pending, None));
+        let Claimed { job: again, lease } = claim(catalog).await.unwrap();
+        assert_eq!((again.id, again.cancel_requested_at), (job.id, wished.cancel_requested_at));
+        let mut write = catalog.begin().await.unwrap();
+        let released = write.release_job(&lease).await.unwrap();
+        write.commit().await.unwrap();
+        assert_eq!(released.state, JobState::Pending);
+        let lease = claim(catalog).await.unwrap().lease;
+        assert_eq!(finish(catalog, &lease, &well()).await.unwrap().state, JobState::Succeeded);
+        // One that was never begun left nothing.
+        let never = enqueue(catalog, &NewJob::of(JobKind::Restore, cluster)).await;
+        assert_eq!(cancel(never.id).await.state, JobState::Canceled);
+    }
+
+    async fn a_clock_that_was_ahead_holds_nothing_up(test: Test) {
+        let catalog = &test.catalog;
+        let cluster = test.cluster("ledger").await.id;
+        test.clock.advance(hours(24 * 40));
+        let waits = enqueue(catalog, &NewJob::of(JobKind::Backup, cluster)).await;
+        let runs = enqueue(catalog, &NewJob::of(JobKind::Restore, cluster)).await;
+        assert_eq!(claim(catalog).await.unwrap().job.id, runs.id);
+        test.clock.advance(-hours(24 * 40));
+        let mut taken = [claim(catalog).await.unwrap().job.id, claim(catalog).await.unwrap().job.id];
+        taken.sort();
+        assert_eq!(taken, [waits.id, runs.id], "neither its time nor its lease is believed");
+        assert!(claim(catalog).await.is_none());
+    }
+
+    async fn only_restores_keep_their_tables_when_they_have_ended(test: Test) {
+        let catalog = &test.catalog;
+        let cluster = test.cluster("ledger").await.id;
+        for (kind, kept) in [(JobKind::Backup, false), (JobKind::Restore, true)] {
+            let job = enqueue(catalog, &NewJob::of(kind, cluster)).await;
+            let lease = claim(catalog).await.unwrap().lease;
+            let told = json!({"fraction": 1.0, "tables": [{"table": "orders"}]});
+            catalog.heartbeat(&lease, Some(&told)).await.unwrap();
+            finish(catalog, &lease, &well()).await.unwrap();
+            let progress = catalog.job(job.id).await.unwrap().progress.unwrap();
+            assert_eq!(progress["fraction"], json!(1.0));
+            assert_eq!(progress.get("tables").is_some(), kept, "{kind}");
+        }
     }
 
     async fn a_second_job_is_not_made_while_the_first_is_open(test: Test) {
@@ -193,9 +286,9 @@ on_both! {
         let claimed = [claim(catalog).await, claim(catalog).await, claim(catalog).await];
         let taken: Vec<_> =
             claimed.iter().flatten().map(|c| (c.job.kind, c.job.cluster.unwrap())).collect();
-        assert_eq!(taken, [(JobKind::Backup, a), (JobKind::Backup, b), (JobKind::Restore, a)]);
+        assert_eq!(taken, [(JobKind::Restore, a), (JobKind::Backup, a), (JobKind::Backup, b)]);
         assert!(claim(catalog).await.is_none());
-        let first = claimed[0].as_ref().unwrap();
+        let first = claimed[1].as_ref().unwrap();
         finish(catalog, &first.lease, &well()).await.unwrap();
         assert_eq!(claim(catalog).await.unwrap().job.cluster, Some(a));
     }

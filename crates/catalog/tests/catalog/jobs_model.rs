@@ -46,6 +46,7 @@ fn step() -> impl Strategy<Value = Step> {
 #[derive(Clone, Debug)]
 struct Known {
     id: JobId,
+    kind: JobKind,
     alone: Option<(JobKind, usize)>,
     slot: Option<u8>,
     state: JobState,
@@ -74,7 +75,8 @@ impl Model {
             JobState::Pending => job.not_before <= now && (job.alone.is_none() || !taken(job)),
             _ => false,
         };
-        let first = self.jobs.iter().filter(due).min_by_key(|job| (job.not_before, job.id))?;
+        let order = |job: &&Known| (job.kind == JobKind::Backup, job.not_before, job.id);
+        let first = self.jobs.iter().filter(due).min_by_key(order)?;
         self.position(first.id)
     }
 
@@ -127,6 +129,7 @@ async fn interleave(test: &Test, clusters: &[ClusterId; 2], round: usize, steps:
                 }
                 model.jobs.push(Known {
                     id: enqueued.job.id,
+                    kind,
                     alone: (kind != JobKind::Alert).then_some((kind, *cluster)),
                     slot: *slot,
                     state: JobState::Pending,
@@ -192,7 +195,8 @@ async fn interleave(test: &Test, clusters: &[ClusterId; 2], round: usize, steps:
                 };
                 write.commit().await.unwrap();
                 if let (Some(_), Some(held)) = (agree(given, held.is_some(), step), held) {
-                    held.state = if held.canceled { JobState::Canceled } else { JobState::Pending };
+                    let ends = held.canceled && held.kind != JobKind::Restore;
+                    held.state = if ends { JobState::Canceled } else { JobState::Pending };
                     match step {
                         Step::Retry { delay, .. } => held.not_before = now + seconds(*delay),
                         _ => held.attempts -= 1,
@@ -209,7 +213,9 @@ async fn interleave(test: &Test, clusters: &[ClusterId; 2], round: usize, steps:
                     let known = &mut model.jobs[position];
                     known.canceled = true;
                     if known.state == JobState::Pending {
-                        known.state = JobState::Canceled;
+                        known.not_before = now;
+                        let began = known.kind == JobKind::Restore && known.generation > 0;
+                        known.state = if began { JobState::Pending } else { JobState::Canceled };
                     }
                 }
             }

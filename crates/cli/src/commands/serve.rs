@@ -113,7 +113,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
 
-    /// Jobs at the same time
+    /// Jobs at the same time; there is one more worker, for restores and alerts only
     #[arg(long, value_name = "N", default_value = "4", value_parser = clap::value_parser!(u16).range(0..=256))]
     job_workers: u16,
 
@@ -234,6 +234,10 @@ impl ServeArgs {
         let mut jobs = tokio::task::JoinSet::new();
         for number in 0..app.config().workers {
             let (worker, end) = (Worker::new(app.clone(), number), end.clone());
+            jobs.spawn(async move { worker.run(&end).await });
+        }
+        if app.config().workers > 0 {
+            let (worker, end) = (Worker::in_reserve(app.clone()), end.clone());
             jobs.spawn(async move { worker.run(&end).await });
         }
         let (scheduler, ending) = (Scheduler::new(app.clone()), end.clone());

@@ -13,15 +13,18 @@ use std::time::{Duration, Instant};
 use strongroom_catalog::backup_settings::SettingsChange;
 use strongroom_catalog::backups::{Backup, BackupFilter};
 use strongroom_catalog::clusters::{ClusterState, Connection, Engine, NewCluster, Plan, Provider};
-use strongroom_catalog::jobs::{Job, JobFilter, JobKind, JobState};
+use strongroom_catalog::jobs::{Job, JobFilter, JobKind, JobState, NewJob};
 use strongroom_catalog::storage_locations::NewLocation;
 use strongroom_catalog::{
-    Address, Catalog, ClusterId, KeySource, Order, Page, Secret, SystemClock,
+    Address, Catalog, ClusterId, JobId, KeySource, Order, Page, Secret, SystemClock,
 };
 use strongroom_controlplane::failpoint::SERVICE;
 use strongroom_dataplane::collection::{self, Entry};
 use strongroom_dataplane::failpoint::BACKUP;
+use strongroom_dataplane::progress::Progress;
 use strongroom_dataplane::store::Store;
+use strongroom_dataplane::{CancellationToken, verify};
+use strongroom_format::layout::Folder;
 use strongroom_testkit::{Cluster, Running};
 use tempfile::TempDir;
 
@@ -43,7 +46,8 @@ struct World {
     address: String,
     cluster: ClusterId,
     folder: TempDir,
-    _database: Option<Cluster>,
+    /// Where the catalog is, if it is not in a file.
+    database: Option<Cluster>,
 }
 
 impl World {
@@ -99,7 +103,7 @@ impl World {
             write.commit().await.unwrap();
             (catalog, cluster)
         });
-        World { runtime, source, catalog, address, cluster, folder, _database: database }
+        World { runtime, source, catalog, address, cluster, folder, database }
     }
 
     /// Starts the service.
@@ -169,6 +173,12 @@ impl World {
         }
     }
 
+    /// The cluster's collection.
+    fn store(&self) -> Store {
+        let url = format!("file://{}", self.folder.path().join("storage").display());
+        Store::open_within(&url, &self.cluster.to_string(), false).unwrap()
+    }
+
     /// What must hold after every round: a backup per job, each complete in the storage and listed.
     fn check(&self, what: &str) {
         let (mut jobs, listed) = (self.jobs(JobKind::Backup), self.listed());
@@ -180,9 +190,7 @@ impl World {
             assert_eq!(taken, 1, "{what}: job {} has one backup", job.id);
         }
         assert_eq!(listed.len(), jobs.len(), "{what}");
-        let url = format!("file://{}", self.folder.path().join("storage").display());
-        let store = Store::open_within(&url, &self.cluster.to_string(), false).unwrap();
-        let entries = self.runtime.block_on(collection::list(&store)).unwrap();
+        let entries = self.runtime.block_on(collection::list(&self.store())).unwrap();
         let mut complete = Vec::new();
         for entry in entries {
             match entry {
@@ -196,23 +204,32 @@ impl World {
         assert_eq!(self.source.psql("shop", "SELECT count(*) FROM orders").trim(), "20000");
     }
 
+    fn ask_to_prune(&self) -> JobId {
+        self.runtime.block_on(async {
+            let mut write = self.catalog.begin().await.unwrap();
+            let job = write.enqueue(&NewJob::of(JobKind::Prune, self.cluster)).await.unwrap().job;
+            write.commit().await.unwrap();
+            job.id
+        })
+    }
+
+    fn until_pruned(&self, job: JobId, service: &mut Running, what: &str) {
+        let begun = Instant::now();
+        while !self.runtime.block_on(self.catalog.job(job)).unwrap().state.has_ended() {
+            assert!(service.is_running() && begun.elapsed() < PATIENCE, "{what}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let job = self.runtime.block_on(self.catalog.job(job)).unwrap();
+        assert_eq!(job.state, JobState::Succeeded, "{what}: {job:#?}");
+    }
+
     /// After the grace time: prunes leave nothing but listed backups.
     fn nothing_else_is_left(&self) {
         let mut service = self.serve("");
         std::thread::sleep(Duration::from_secs(4));
         for round in 0..2 {
-            let job = self.runtime.block_on(async {
-                let mut write = self.catalog.begin().await.unwrap();
-                let job = strongroom_catalog::jobs::NewJob::of(JobKind::Prune, self.cluster);
-                let job = write.enqueue(&job).await.unwrap().job;
-                write.commit().await.unwrap();
-                job.id
-            });
-            let begun = Instant::now();
-            while !self.runtime.block_on(self.catalog.job(job)).unwrap().state.has_ended() {
-                assert!(service.is_running() && begun.elapsed() < PATIENCE, "prune {round}");
-                std::thread::sleep(Duration::from_millis(50));
-            }
+            let job = self.ask_to_prune();
+            self.until_pruned(job, &mut service, &format!("prune {round}"));
             std::thread::sleep(Duration::from_secs(4));
         }
         let root = self.folder.path().join("storage").join(self.cluster.to_string());
@@ -227,6 +244,60 @@ impl World {
         let output = service.wait();
         assert_eq!(output.code, Some(0), "{output:#?}");
     }
+}
+
+/// Where prunes of the service can die. (The engine's own points are visited by its tests.)
+fn prune_points() -> impl Iterator<Item = &'static str> {
+    let words = ["claim", "retire", "forget", "finish"];
+    SERVICE.iter().filter(move |point| words.iter().any(|word| point.ends_with(word))).copied()
+}
+
+#[test]
+fn a_prune_that_is_killed_anywhere_takes_what_has_expired_and_nothing_else() {
+    let world = World::new(Some(Cluster::builder().start()));
+    let database = world.database.as_ref().unwrap();
+    let take = || {
+        let generation = world.ask();
+        let mut service = world.serve("");
+        world.until_ended(generation, &mut service);
+        service.kill();
+    };
+    take();
+    for point in prune_points() {
+        // The older of two has had its time; what earlier rounds took has had its grace time, too.
+        take();
+        let before = world.listed();
+        let [old, kept] = before.as_slice() else { panic!("{point}: {before:#?}") };
+        // What was written within the grace time is kept in any case.
+        std::thread::sleep(Duration::from_secs(4));
+        let over = "UPDATE backups SET expires_at = now() - interval '1 hour' WHERE engine_id = ";
+        database.psql("catalog", &format!("{over}'{}'", old.engine_id));
+        let job = world.ask_to_prune();
+        let killed = world.serve(&format!("{point}=return(kill)")).wait();
+        assert_eq!(killed.code, None, "{point} was reached: {killed:#?}");
+        let mut service = world.serve("");
+        world.until_pruned(job, &mut service, point);
+        service.kill();
+        let listed = world.listed();
+        assert_eq!(listed, std::slice::from_ref(kept), "{point}");
+        let store = world.store();
+        let entries = world.runtime.block_on(collection::list(&store)).unwrap();
+        let complete: Vec<_> = entries
+            .iter()
+            .filter_map(|entry| match entry {
+                Entry::Complete(manifest) => Some(manifest.id),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(complete, [kept.engine_id], "{point}");
+        let folder = Folder { id: kept.engine_id, full: kept.full };
+        let never = CancellationToken::new();
+        world.runtime.block_on(async {
+            let backup = collection::Backup::open_at(&store, folder, None).await.unwrap();
+            verify::verify(&backup, 1, &Progress::silent(), &never).await.unwrap();
+        });
+    }
+    world.nothing_else_is_left();
 }
 
 fn full() -> bool {

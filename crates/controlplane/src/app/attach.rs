@@ -274,6 +274,16 @@ impl App {
             ))
             .hint("attach it as another cluster to have its backups elsewhere"));
         }
+        if change.connection.is_some() && !write.open_restores(id).await?.is_empty() {
+            return Err(Error::new(
+                Kind::Conflict,
+                format!(
+                    "a restore into cluster {} has not ended: its URL stays until then",
+                    old.name
+                ),
+            )
+            .hint("wait until the restore has ended, or cancel it"));
+        }
         let new = write.change_cluster(id, &change).await?;
         if plan != old.plan {
             let only = (plan == Plan::Basic).then(|| cadence::default_frequency(plan));

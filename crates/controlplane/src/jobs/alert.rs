@@ -13,6 +13,7 @@ use crate::alerts::{Alert, AlertCluster, AlertJob, Channel};
 use crate::{Error, Kind, Result};
 
 pub(super) async fn run(running: &Running) -> Result<Done> {
+    running.check_attempts()?;
     let channel = running.job.payload.get("channel").and_then(Value::as_str);
     match channel.map(Channel::named) {
         None => fan_out(running).await,

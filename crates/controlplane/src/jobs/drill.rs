@@ -1,6 +1,7 @@
 //! Running a drill: read everything, restore it into a throwaway cluster of this machine, compare.
 //!
-//! A drill changes nothing but its findings, so one that died is simply begun again. Differences make
+//! A drill changes nothing but its findings, so one that died is simply begun again, but not for ever:
+//! it may have taken all of the machine's memory, and the service with it. Differences make
 //! the job fail, so that they can not be overlooked; a drill that could not be held fails as well, with
 //! no findings.
 
@@ -18,6 +19,8 @@ const DAMAGED: &str = "damaged";
 
 pub(super) async fn run(running: &Running) -> Result<Done> {
     let app = &running.app;
+    running.stop_if_wished()?;
+    running.check_attempts()?;
     let drill = app.catalog().drill(running.job.id).await?;
     let backup = app.catalog().backup(drill.backup).await?;
     let opened = app.open_backup(&backup).await?;

@@ -22,15 +22,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 use strongroom_catalog::CatalogError;
-use strongroom_catalog::jobs::{Job, Lease};
+use strongroom_catalog::jobs::{Job, JobKind, Lease};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{App, Error, Kind, Result};
 
 pub use worker::Worker;
 
-/// How often a job is begun before it is given up.
-pub const ATTEMPTS: i64 = 5;
+/// How often a job is begun before it is given up. Alerts are tried for a day: what keeps them from
+/// people often is what they tell of.
+pub const fn attempts(kind: JobKind) -> i64 {
+    match kind {
+        JobKind::Alert => 100,
+        JobKind::Backup | JobKind::Prune | JobKind::Restore | JobKind::Drill => 5,
+    }
+}
 
 /// A job that this process holds.
 #[derive(Clone, Debug)]
@@ -71,10 +78,11 @@ impl Running {
     /// Refuses to begin once more what has been begun too often: it may be what kills the workers.
     /// To be asked after the remains of the last holder were removed.
     pub fn check_attempts(&self) -> Result<()> {
-        if self.job.attempts <= ATTEMPTS {
+        let most = attempts(self.job.kind);
+        if self.job.attempts <= most {
             return Ok(());
         }
-        let message = format!("the job was begun {ATTEMPTS} times, and no worker came to its end");
+        let message = format!("the job was begun {most} times, and no worker came to its end");
         Err(Error::new(Kind::Internal, message)
             .hint("the service's log tells of what happened to the workers"))
     }
@@ -88,21 +96,25 @@ impl Running {
 
 /// Where a running job puts how far it is; the next heartbeat takes it to the catalog.
 #[derive(Clone, Debug)]
-pub struct Reporter(tokio::sync::watch::Sender<Option<Value>>);
+pub struct Reporter(watch::Sender<Option<Value>>);
 
 impl Reporter {
     fn new() -> Self {
-        Reporter(tokio::sync::watch::Sender::new(None))
+        Reporter(watch::Sender::new(None))
     }
 
     /// Replaces what is told.
     pub fn set(&self, progress: Value) {
-        self.0.send_replace(Some(progress));
+        self.0.send_if_modified(|told| {
+            let is_new = told.as_ref() != Some(&progress);
+            *told = Some(progress);
+            is_new
+        });
     }
 
-    /// What was told last.
-    pub fn latest(&self) -> Option<Value> {
-        self.0.borrow().clone()
+    /// Whoever takes it to the catalog.
+    fn listen(&self) -> watch::Receiver<Option<Value>> {
+        self.0.subscribe()
     }
 }
 

@@ -16,11 +16,13 @@
 //! | after the end was noted | it has ended | nothing |
 //!
 //! A wish to stop is followed in the same way: what was published has ended well, everything else is
-//! removed and the destination is as it was.
+//! removed and the destination is as it was. A destination that is gone for good never says whether a
+//! restore was published; that is given up after a day, or at once if somebody wishes, and then told.
 //!
-//! While all of a cluster is replaced, its status says so, and it is shown as unavailable. Whatever ends
-//! the job ends that, in the same transaction; so a status never outlives its job. A job that was killed
-//! is still running, and whoever goes on with it ends it.
+//! While all of a cluster is replaced, its status says so, and it is shown as unavailable. Once a restore
+//! was begun, only what stands here ends its job, and it ends the status in the same transaction; so a
+//! status never outlives its job. A job that was killed is still running, and whoever goes on with it
+//! ends it.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -35,7 +37,7 @@ use strongroom_dataplane::restore::{self, Fence, Outcome, Publication, Restored}
 use strongroom_dataplane::{Error as EngineError, Kind as EngineKind};
 use tracing::{info, warn};
 
-use super::{ATTEMPTS, Done, Running, progress};
+use super::{Done, Running, attempts, progress};
 use crate::app::restores::{RestoreChoices, ended, target_of};
 use crate::{Error, Kind, Result, alerts};
 
@@ -44,6 +46,9 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// When a destination that does not answer is asked again.
 const AGAIN: SignedDuration = SignedDuration::from_mins(1);
+
+/// How long a destination is asked whether a restore was published.
+const LONGEST_DOUBT: SignedDuration = SignedDuration::from_hours(24);
 
 /// What a holder leaves for its successor.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -95,12 +100,9 @@ async fn put_back(running: &Running, restore: &Restore) -> Result<Went> {
         sweep(running, &server).await?;
         return Ok(Went::Stopped);
     }
-    if job.attempts > ATTEMPTS {
+    if job.attempts > attempts(job.kind) {
         sweep(running, &server).await?;
-        let message =
-            format!("the restore was begun {ATTEMPTS} times, and no worker came to its end");
-        return Err(Error::new(Kind::Internal, message)
-            .hint("the service's log tells of what happened to the workers"));
+        running.check_attempts()?;
     }
     begin(running, restore).await?;
     let backup = app.catalog().backup(restore.backup).await?;
@@ -226,15 +228,18 @@ async fn published(running: &Running, server: &Server) -> Result<Option<Restored
             let message = "the transaction that publishes the restore has not ended yet";
             Err(Error::new(Kind::Unavailable, message))
         }
-        Outcome::Unknown => Err(Error::new(
-            Kind::Internal,
-            format!(
-                "the restore was about to be published at {at}, and the destination no longer knows \
-                 whether it was (transaction {xid})"
-            ),
-        )
-        .hint("look into the destination, and restore once more if what was wanted is not there")),
+        Outcome::Unknown => {
+            Err(in_doubt(at, xid, "the destination no longer knows whether it was"))
+        }
     }
+}
+
+/// Nobody knows whether a restore was published.
+fn in_doubt(at: Timestamp, xid: u64, why: &str) -> Error {
+    let message =
+        format!("the restore was about to be published at {at}, and {why} (transaction {xid})");
+    Error::new(Kind::Internal, message)
+        .hint("look into the destination, and restore once more if what was wanted is not there")
 }
 
 /// Whether a person wishes that it stops.
@@ -349,25 +354,33 @@ async fn stopped(running: &Running, restore: &Restore) -> Result<Done> {
 /// A failure: for good, or given to the worker to be tried again.
 async fn failed(running: &Running, restore: &Restore, error: Error) -> Result<Done> {
     let job = running.app.catalog().job(running.job.id).await?;
+    let canceled = job.cancel_requested_at.is_some();
     let word: Word = serde_json::from_value(job.payload).unwrap_or_default();
-    if job.cancel_requested_at.is_some() && word.publication.is_none() {
+    if canceled && word.publication.is_none() {
         return stopped(running, restore).await;
     }
-    if error.may_pass() && word.publication.is_some() {
-        // It may be published. Until the destination says whether, it has not failed. One that is
-        // wished to stop can not wait for its time; it is claimed again when the lease is over.
-        if job.cancel_requested_at.is_some() {
+    let mut error = error;
+    if let Some(noted) = word.publication
+        && error.may_pass()
+    {
+        // It may be published. Until the destination says whether, it has not failed; but a
+        // destination that is gone for good never will, and somebody who wishes that it stops need
+        // not wait for that.
+        let now = running.app.now();
+        let patience = if canceled { AGAIN } else { LONGEST_DOUBT };
+        if now.duration_since(noted.at) < patience {
+            let mut write = running.app.catalog().begin().await?;
+            let (code, message) = (error.code(), error.full_text());
+            write.retry_job(&running.lease, now + AGAIN, code, &message).await?;
+            write.commit().await?;
             return Ok(Done::Ended);
         }
-        let mut write = running.app.catalog().begin().await?;
-        let at = running.app.now() + AGAIN;
-        write.retry_job(&running.lease, at, error.code(), &error.full_text()).await?;
-        write.commit().await?;
-        return Ok(Done::Ended);
+        let why = "the destination can not be asked whether it was";
+        error = in_doubt(noted.at, noted.xid, why).caused_by(error);
     }
     // Rung without a person's wish: this process ends, or somebody else has the job.
-    let interrupted = running.cancel.is_cancelled();
-    if interrupted || (error.may_pass() && running.job.attempts < ATTEMPTS) {
+    let interrupted = running.cancel.is_cancelled() && !canceled;
+    if interrupted || (error.may_pass() && running.job.attempts < attempts(job.kind)) {
         if restore.kind == RestoreKind::Cluster {
             // Nothing is being replaced until it is begun again.
             let idle = async {

@@ -13,6 +13,11 @@
 //! which every kind of job is prepared.
 //!
 //! A failure that may pass is tried again, later and later; others are not, since somebody has to act.
+//! Restores end themselves, as only they know what became of them; what they leave open is given to a
+//! successor.
+//!
+//! One worker of a process takes nothing but what somebody waits for: restores and alerts. Backups that
+//! hang on a server that hangs do not hold these up.
 
 use std::time::{Duration, Instant};
 
@@ -22,19 +27,22 @@ use strongroom_catalog::jobs::{Claimed, Ending, JobKind};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, error, info, info_span, warn};
 
-use super::{ATTEMPTS, Done, Reporter, Running, alert, backup, drill, prune, restore};
+use super::{Done, Reporter, Running, alert, attempts, backup, drill, prune, restore};
 use crate::{App, Error, Kind, Result, alerts, failpoint};
 
 /// How long a worker sleeps when nothing is due and nobody rings, and between heartbeats at most.
 const NAP: Duration = Duration::from_secs(1);
-/// How long work may take to undo itself.
+/// How long work may take to undo itself when the process ends or the job is lost.
 const FAREWELL: Duration = Duration::from_secs(20);
+/// The same, when a person wishes that it stops.
+const LONG_FAREWELL: Duration = Duration::from_secs(120);
 
 /// Runs jobs, one after the other.
 #[derive(Debug)]
 pub struct Worker {
     app: App,
     name: String,
+    kinds: &'static [JobKind],
 }
 
 /// Why a job is no longer ours.
@@ -44,7 +52,13 @@ impl Worker {
     /// The worker of this number in this process.
     pub fn new(app: App, number: usize) -> Self {
         let name = format!("{}/{number}", app.config().replica);
-        Worker { app, name }
+        Worker { app, name, kinds: JobKind::ALL }
+    }
+
+    /// The worker of this process that takes only what somebody waits for.
+    pub fn in_reserve(app: App) -> Self {
+        let name = format!("{}/reserve", app.config().replica);
+        Worker { app, name, kinds: &[JobKind::Restore, JobKind::Alert] }
     }
 
     /// Runs jobs until `end` is rung. The job under way is then given back.
@@ -69,7 +83,7 @@ impl Worker {
     /// Runs one job that is due. Whether there was one.
     pub async fn run_one(&self, end: &CancellationToken) -> Result<bool> {
         let config = self.app.config();
-        let claimed = self.app.catalog().claim(&self.name, JobKind::ALL, config.lease).await?;
+        let claimed = self.app.catalog().claim(&self.name, self.kinds, config.lease).await?;
         let Some(Claimed { job, lease }) = claimed else {
             return Ok(false);
         };
@@ -108,6 +122,10 @@ impl Worker {
             () = async { end.cancelled().await; tokio::time::sleep(FAREWELL).await } => {
                 Some(Err(Error::new(Kind::Conflict, "the job did not stop in time")))
             }
+            () = async { running.cancel.cancelled().await; tokio::time::sleep(LONG_FAREWELL).await } => {
+                warn!("the job did not stop in time; whoever takes it next removes what it left");
+                None
+            }
         };
         abort.abort();
         let Some(ran) = ran else { return };
@@ -144,14 +162,16 @@ impl Worker {
         let Running { app, job, lease, .. } = running;
         let canceled = app.catalog().job(job.id).await?.cancel_requested_at.is_some();
         let mut write = app.catalog().begin().await?;
-        if canceled {
+        let most = attempts(job.kind);
+        let ends_itself = job.kind == JobKind::Restore && job.attempts < 2 * most;
+        if canceled && !ends_itself {
             info!("stopped, as somebody wished");
             write.finish_job(lease, &Ending::Canceled).await?;
         } else if end.is_cancelled() {
             info!("given back: this process ends");
             write.release_job(lease).await?;
-        } else if error.may_pass() && job.attempts < ATTEMPTS {
-            let pause = pause_after(job.attempts);
+        } else if ends_itself || (error.may_pass() && job.attempts < most) {
+            let pause = if canceled { SignedDuration::ZERO } else { pause_after(job.attempts) };
             let at = app.now() + pause;
             warn!(error = %error, again_at = %at, "failed, and is tried again");
             write.retry_job(lease, at, error.code(), &error.full_text()).await?;
@@ -211,17 +231,22 @@ async fn beat(running: Running) -> Lost {
     let Running { app, lease, progress, .. } = &running;
     let length = Duration::try_from(lease.length).unwrap_or(NAP);
     let mut heard = Instant::now();
+    let (mut told, mut untold) = (progress.listen(), None);
+    told.mark_changed();
     loop {
         tokio::time::sleep((length / 3).min(NAP)).await;
         let asked = Instant::now();
         app.own_figures().beats();
-        let told = progress.latest();
-        let beat = app.catalog().heartbeat(lease, told.as_ref());
+        if told.has_changed().unwrap_or(false) {
+            untold = told.borrow_and_update().clone();
+        }
+        let beat = app.catalog().heartbeat(lease, untold.as_ref());
         // A catalog that hangs is as good as none.
         let left = length.saturating_sub(heard.elapsed()).max(Duration::from_millis(1));
         match tokio::time::timeout(left, beat).await {
             Ok(Ok(beat)) => {
                 heard = asked;
+                untold = None;
                 if beat.cancel_requested {
                     running.wish_to_stop();
                 }

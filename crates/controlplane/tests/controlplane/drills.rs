@@ -1,5 +1,6 @@
 //! Drills of a service: findings are kept, and damage is not overlooked.
 
+use jiff::SignedDuration;
 use strongroom_catalog::Page;
 use strongroom_catalog::clusters::Plan;
 use strongroom_catalog::grants::Role;
@@ -46,5 +47,27 @@ fn a_drill_keeps_what_it_found() {
         let filter = JobFilter { kinds: vec![JobKind::Alert], ..JobFilter::default() };
         let alerts = app.catalog().jobs(&filter, &Page::first(10)).await.unwrap().items;
         assert_eq!(alerts.len(), 1, "people are told");
+    });
+}
+
+#[test]
+fn a_drill_that_kills_its_worker_is_not_begun_for_ever() {
+    block_on(async {
+        let service = Service::start().await;
+        let source =
+            service.attach("source", service.source.url("postgres"), Plan::Dedicated).await;
+        service.back_up(&source).await;
+        let drill = service.app.create_drill(&everybody(), source.id, None).await.unwrap();
+        // Five workers take it, and are never heard of again.
+        let over = SignedDuration::from_millis(1);
+        for _ in 0..5 {
+            let claimed = service.app.catalog().claim("w", &[JobKind::Drill], over).await.unwrap();
+            assert_eq!(claimed.unwrap().job.id, drill.job.id);
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        assert!(service.work().await);
+        let job = service.job(drill.job.id).await;
+        assert_eq!(job.state, JobState::Failed, "{job:#?}");
+        assert!(job.error_message.unwrap().contains("was begun 5 times"));
     });
 }

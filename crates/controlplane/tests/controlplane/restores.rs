@@ -3,11 +3,15 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use strongroom_catalog::Secret;
 use strongroom_catalog::clusters::{ClusterChange, IDLE, Plan};
 use strongroom_catalog::grants::Role;
 use strongroom_catalog::jobs::JobState;
 use strongroom_catalog::restores::{RestoreKind, RestoreObject};
+use strongroom_controlplane::app::attach::ClusterPatch;
+use strongroom_controlplane::jobs::Worker;
 use strongroom_controlplane::{Error, Kind};
+use strongroom_dataplane::CancellationToken;
 use strongroom_dataplane::postgres::server::Server;
 use strongroom_dataplane::regions::{self, DatabaseRegions};
 use strongroom_testkit::{Cluster, assert_same_contents};
@@ -436,5 +440,67 @@ fn a_destination_must_be_attached_and_a_deleted_source_may_be_restored() {
             locked.refused.as_deref(),
             Some("cluster target is not active: its state is LOCKED")
         );
+    });
+}
+
+#[test]
+fn of_two_cluster_restores_that_are_asked_for_at_once_one_is_refused() {
+    block_on(async {
+        let service = Service::start().await;
+        let (source, target) = service.attach_both(Plan::Dedicated).await;
+        service.back_up(&source).await;
+        let ask = async || {
+            let asked = request(RestoreKind::Cluster, source.id);
+            service.app.create_restore(&everybody(), target.id, asked).await
+        };
+        let (one, other) = tokio::join!(ask(), ask());
+        let refused = match (one, other) {
+            (Ok(_), Err(refused)) | (Err(refused), Ok(_)) => refused,
+            both => panic!("{both:?}"),
+        };
+        assert_eq!(refused.kind(), Kind::Conflict);
+        assert_eq!(refused.message(), "cluster target is being restored");
+        // Nor beside it.
+        let table = service.app.create_restore(&everybody(), target.id, orders(source.id)).await;
+        assert_eq!(table.unwrap_err().kind(), Kind::Precondition);
+    });
+}
+
+#[test]
+fn the_url_of_a_cluster_stays_while_a_restore_into_it_is_open() {
+    block_on(async {
+        let service = Service::start().await;
+        let (source, target) = service.attach_both(Plan::Dedicated).await;
+        service.back_up(&source).await;
+        let asked = orders(source.id);
+        service.target.create_database("shop");
+        let restore = service.app.create_restore(&everybody(), target.id, asked).await.unwrap();
+        let elsewhere = Cluster::start();
+        let change = || ClusterPatch {
+            url: Some(Secret::new(elsewhere.url("postgres"))),
+            ..ClusterPatch::default()
+        };
+        let refused = service.app.change_cluster(&everybody(), target.id, change()).await;
+        let refused = refused.unwrap_err();
+        assert_eq!(refused.kind(), Kind::Conflict, "{refused}");
+        service.app.cancel_restore(&everybody(), target.id, restore.job.id).await.unwrap();
+        service.app.change_cluster(&everybody(), target.id, change()).await.unwrap();
+    });
+}
+
+#[test]
+fn a_restore_does_not_wait_for_workers_that_hang() {
+    block_on(async {
+        let service = Service::start().await;
+        let (source, target) = service.attach_both(Plan::Dedicated).await;
+        let backup = service.back_up(&source).await;
+        service.app.create_drill(&everybody(), source.id, Some(backup.id)).await.unwrap();
+        let reserve = Worker::in_reserve(service.app.clone());
+        let never = CancellationToken::new();
+        assert!(!reserve.run_one(&never).await.unwrap(), "it has no time for drills");
+        let restore =
+            service.app.create_restore(&everybody(), target.id, shop(source.id)).await.unwrap();
+        assert!(reserve.run_one(&never).await.unwrap());
+        assert_eq!(service.job(restore.job.id).await.state, JobState::Succeeded);
     });
 }

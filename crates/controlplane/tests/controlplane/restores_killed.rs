@@ -1,14 +1,18 @@
 //! A service that is killed in the midst of a restore, and the one that goes on.
 
 use std::process::Command;
+use std::sync::Arc;
 
+use jiff::{SignedDuration, Timestamp};
+use strongroom_catalog::FakeClock;
 use strongroom_catalog::clusters::{IDLE, Plan};
 use strongroom_catalog::jobs::JobState;
 use strongroom_catalog::restores::RestoreKind;
 use strongroom_controlplane::jobs::Worker;
 use strongroom_dataplane::CancellationToken;
+use strongroom_testkit as testkit;
 
-use crate::restoring::{Service, app, block_on, everybody, orders, request, shop};
+use crate::restoring::{Service, app, app_at, block_on, everybody, orders, request, shop};
 
 /// Not a test: the process that [`killed_everywhere`] lets die.
 #[test]
@@ -39,6 +43,8 @@ fn a_successor_goes_on_with_a_cluster_restore_of_a_killed_service() {
 
 /// Lets the service die on its way to the publication and behind it, with and without a wish to stop.
 fn killed_everywhere(kind: RestoreKind) {
+    // Each kind on either catalog would tell nothing more than this.
+    let server = (kind == RestoreKind::Database).then(testkit::Cluster::start);
     for (point, published) in [
         ("restore.during-load", false),
         ("restore.before-publish", false),
@@ -46,13 +52,33 @@ fn killed_everywhere(kind: RestoreKind) {
         ("restore.after-publish", true),
     ] {
         for cancels in [false, true] {
-            block_on(killed(kind, point, published, cancels));
+            block_on(killed(server.as_ref(), kind, point, published, cancels));
         }
     }
 }
 
-async fn killed(kind: RestoreKind, point: &str, published: bool, cancels: bool) {
-    let service = Service::start().await;
+/// Lets the service work on a restore in another process, which dies at this point.
+fn die(service: &Service, point: &str) {
+    let died = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "restores_killed::a_service_that_dies", "--ignored"])
+        .env("TEST_FOLDER", service.folder.path())
+        .env("FAILPOINTS", format!("{point}=return(kill)"))
+        .output()
+        .unwrap();
+    assert_eq!(died.status.code(), None, "{point} was not reached: {died:?}");
+}
+
+async fn killed(
+    server: Option<&testkit::Cluster>,
+    kind: RestoreKind,
+    point: &str,
+    published: bool,
+    cancels: bool,
+) {
+    let service = match server {
+        Some(server) => Service::start_on(server).await,
+        None => Service::start().await,
+    };
     let (source, target) = service.attach_both(Plan::Dedicated).await;
     service.back_up(&source).await;
     service.target.psql("postgres", "CREATE TABLE before AS SELECT 1 AS one");
@@ -63,14 +89,8 @@ async fn killed(kind: RestoreKind, point: &str, published: bool, cancels: bool) 
     };
     let restore = service.app.create_restore(&everybody(), target.id, asked).await.unwrap();
     let id = restore.job.id;
-    let died = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "restores_killed::a_service_that_dies", "--ignored"])
-        .env("TEST_FOLDER", service.folder.path())
-        .env("FAILPOINTS", format!("{point}=return(kill)"))
-        .output()
-        .unwrap();
     let case = format!("{kind}, {point}, cancels: {cancels}");
-    assert_eq!(died.status.code(), None, "{case} was not reached: {died:?}");
+    die(&service, point);
     let visible = service.target.databases().contains(&"shop".to_owned());
     assert_eq!(visible, published, "{case}");
     if published {
@@ -105,4 +125,49 @@ async fn killed(kind: RestoreKind, point: &str, published: bool, cancels: bool) 
         assert_eq!(service.target.psql("postgres", "SELECT one FROM before"), "1");
     }
     assert!(!service.work().await, "nothing else is to be done");
+}
+
+#[test]
+fn a_destination_that_is_gone_is_not_asked_for_ever() {
+    for (hours, cancels) in [(1, false), (1, true), (25, false)] {
+        block_on(gone(hours, cancels));
+    }
+}
+
+/// The service dies before the commit that publishes, and the destination never comes back.
+async fn gone(hours: i64, cancels: bool) {
+    let service = Service::start().await;
+    let (source, target) = service.attach_both(Plan::Dedicated).await;
+    service.back_up(&source).await;
+    let asked = request(RestoreKind::Cluster, source.id);
+    let restore = service.app.create_restore(&everybody(), target.id, asked).await.unwrap();
+    let id = restore.job.id;
+    die(&service, "restore.during-publish");
+    service.target.stop();
+    tokio::time::sleep(std::time::Duration::from_millis(3100)).await;
+    // It asks, and asks again: it may be published.
+    assert!(service.work().await);
+    let asks = service.job(id).await;
+    assert_eq!(asks.state, JobState::Pending, "{asks:#?}");
+    assert_ne!(service.status_of(target.id).await, IDLE);
+    if cancels {
+        let canceled = service.app.cancel_restore(&everybody(), target.id, id).await.unwrap();
+        assert_eq!(canceled.job.state, JobState::Pending, "who looks will say what it is");
+    }
+
+    let clock = Arc::new(FakeClock::at(Timestamp::now() + SignedDuration::from_hours(hours)));
+    let later = app_at(service.folder.path(), clock, |_| {}).await;
+    let worker = Worker::new(later.clone(), 0);
+    assert!(worker.run_one(&CancellationToken::new()).await.unwrap());
+    let job = service.job(id).await;
+    if hours < 24 && !cancels {
+        assert_eq!(job.state, JobState::Pending, "{job:#?}");
+        return;
+    }
+    assert_eq!(job.state, JobState::Failed, "{job:#?}");
+    let message = job.error_message.unwrap();
+    assert!(message.contains("the destination can not be asked whether it was"), "{message}");
+    // And the cluster is somebody's to mend again.
+    assert!(service.status_of(target.id).await.ends_with("RESTORE_FAILED"));
+    service.app.delete_cluster(&everybody(), target.id).await.unwrap();
 }

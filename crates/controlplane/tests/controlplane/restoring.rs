@@ -15,7 +15,7 @@ use strongroom_catalog::jobs::Job;
 use strongroom_catalog::restores::{Restore, RestoreKind, RestoreObject};
 use strongroom_catalog::storage_locations::{NewLocation, StorageLocation};
 use strongroom_catalog::{
-    Address, Catalog, ClusterId, JobId, KeySource, Page, Secret, SystemClock, UserId,
+    Address, Catalog, Clock, ClusterId, JobId, KeySource, Page, Secret, SystemClock, UserId,
 };
 use strongroom_controlplane::jobs::Worker;
 use strongroom_controlplane::model::{RestoreChoices, RestoreRequest};
@@ -33,6 +33,9 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     runtime.enable_all().worker_threads(2).build().unwrap().block_on(future)
 }
 
+/// The file that names the catalog's database, where the catalog is no file itself.
+const ON_POSTGRES: &str = "catalog.url";
+
 /// A service without workers, and what it manages.
 pub(crate) struct Service {
     pub(crate) app: App,
@@ -44,9 +47,21 @@ pub(crate) struct Service {
 
 /// The service over the catalog in this folder.
 pub(crate) async fn app(folder: &Path, change: impl FnOnce(&mut Config)) -> App {
-    let address = Address::Sqlite(folder.join("catalog.db"));
+    app_at(folder, Arc::new(SystemClock), change).await
+}
+
+/// The same, with another clock.
+pub(crate) async fn app_at(
+    folder: &Path,
+    clock: Arc<dyn Clock>,
+    change: impl FnOnce(&mut Config),
+) -> App {
+    let address = match std::fs::read_to_string(folder.join(ON_POSTGRES)) {
+        Ok(url) => Address::Postgres(Secret::new(url)),
+        Err(_) => Address::Sqlite(folder.join("catalog.db")),
+    };
     let keys = KeySource::File(folder.join("master.key"));
-    let catalog = Catalog::open(&address, keys, Arc::new(SystemClock)).await.unwrap();
+    let catalog = Catalog::open(&address, keys, clock).await.unwrap();
     let mut config = Config::new(folder);
     config.lease = SignedDuration::from_secs(3);
     change(&mut config);
@@ -60,6 +75,19 @@ impl Service {
     }
 
     pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+        Service::start_in(TempDir::new().unwrap(), change).await
+    }
+
+    /// With its catalog in a database of this server.
+    pub(crate) async fn start_on(server: &testkit::Cluster) -> Self {
+        let folder = TempDir::new().unwrap();
+        let name = format!("catalog_{}", server.databases().len());
+        server.create_database(&name);
+        std::fs::write(folder.path().join(ON_POSTGRES), server.url(&name)).unwrap();
+        Service::start_in(folder, |_| {}).await
+    }
+
+    async fn start_in(folder: TempDir, change: impl FnOnce(&mut Config)) -> Self {
         let source = testkit::Cluster::start();
         source.create_database("shop");
         source.psql(
@@ -69,7 +97,6 @@ impl Service {
              CREATE TABLE customers (id int PRIMARY KEY);
              INSERT INTO customers SELECT generate_series(1, 50);",
         );
-        let folder = TempDir::new().unwrap();
         let app = app(folder.path(), change).await;
         let url = format!("file://{}", folder.path().join("backups").display());
         let mut write = app.catalog().begin().await.unwrap();

@@ -178,6 +178,9 @@ impl App {
             requested_by: Some(caller.actor.name.clone()),
         };
         let mut write = self.catalog().begin().await?;
+        // Asked once more: while this one was planned, somebody may have asked for another.
+        let open = write.open_restores(destination.id).await?;
+        rules::not_in_the_way(&open, kind, &destination.name)?;
         let restore = write.enqueue_restore(&new).await?;
         let event = NewEvent {
             object_name: Some(destination.name.clone()),
@@ -229,7 +232,7 @@ impl App {
             return Err(Error::not_found("restore", id));
         }
         let mut write = self.catalog().begin().await?;
-        write.cancel_job(id).await?;
+        let job = write.cancel_job(id).await?;
         let event = NewEvent {
             object_name: Some(restore.destination_name.clone()),
             cluster: Some(cluster),
@@ -242,6 +245,9 @@ impl App {
             )
         };
         write.record(&event).await?;
+        if job.state.has_ended() {
+            write.record(&ended(&restore, Outcome::Done, "CANCELED")).await?;
+        }
         write.commit().await?;
         Ok(self.catalog().restore(id).await?)
     }

@@ -3,9 +3,9 @@
 //! Restores need the right to restore on both clusters: on the source, since they show its data, and
 //! on the destination, since they change it. A source may be deleted; its backups outlive it.
 
+use strongroom_catalog::ClusterId;
 use strongroom_catalog::clusters::{Cluster, ClusterState};
-use strongroom_catalog::restores::{RestoreFilter, RestoreKind, RestoreObject};
-use strongroom_catalog::{ClusterId, Page};
+use strongroom_catalog::restores::{RestoreKind, RestoreObject};
 use strongroom_dataplane::collection;
 use strongroom_dataplane::names::TableName;
 use strongroom_dataplane::regions::{self, DatabaseRegions};
@@ -86,14 +86,8 @@ impl App {
         if operation_status.ends_with("RESTORE_RUNNING") {
             return Err(being_restored(name));
         }
-        let filter = RestoreFilter { destination: Some(*id), ..RestoreFilter::default() };
-        let open = self.catalog().restores(&filter, &Page::first(100)).await?.items;
-        let whole = checked.kind == RestoreKind::Cluster;
-        let in_the_way = open
-            .iter()
-            .filter(|restore| !restore.job.state.has_ended())
-            .any(|restore| whole || restore.kind == RestoreKind::Cluster);
-        if in_the_way { Err(being_restored(name)) } else { Ok(()) }
+        let open = self.catalog().open_restores(*id).await?;
+        not_in_the_way(&open, checked.kind, name)
     }
 
     /// Databases that live in several regions go where these are, and never into a single one.
@@ -161,6 +155,15 @@ impl App {
             "make database {into} in the regions {} first, or restore the whole database",
             database.regions.join(", ")
         )))
+    }
+}
+
+/// What replaces all of a cluster goes alone.
+pub(super) fn not_in_the_way(open: &[RestoreKind], kind: RestoreKind, name: &str) -> Result<()> {
+    let whole = kind == RestoreKind::Cluster && !open.is_empty();
+    match whole || open.contains(&RestoreKind::Cluster) {
+        true => Err(being_restored(name)),
+        false => Ok(()),
     }
 }
 
