@@ -172,10 +172,12 @@ impl Catalog {
     /// All that the scheduler must know, in one statement: every cluster that is attached and has
     /// backups enabled.
     pub async fn schedules(&self) -> Result<Vec<Schedule>> {
+        // `coalesce`, so that the index on slots is not taken for the way to the newest one.
         let sql = format!(
             "SELECT {SETTINGS}, \
              (SELECT slot FROM jobs WHERE jobs.cluster_id = clusters.id AND kind = 'backup' \
-              AND slot IS NOT NULL ORDER BY created_at DESC, jobs.id DESC LIMIT 1) AS last_slot, \
+              AND coalesce(slot, '') <> '' ORDER BY created_at DESC, jobs.id DESC LIMIT 1) \
+              AS last_slot, \
              (SELECT max(data_from) FROM backups WHERE backups.cluster_id = clusters.id \
               AND data_from <= $2) AS last_backup, \
              (SELECT max(data_from) FROM backups WHERE backups.cluster_id = clusters.id \

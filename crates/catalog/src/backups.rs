@@ -168,6 +168,27 @@ pub struct Day {
     pub failed: i64,
 }
 
+/// What a backup takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BackupSize {
+    /// Its read point.
+    pub data_from: Timestamp,
+    /// What it has stored.
+    pub stored_bytes: i64,
+    /// The rows that it stands for.
+    pub size_bytes: i64,
+}
+
+impl FromRow for BackupSize {
+    fn from_row(row: &Row) -> Result<Self> {
+        Ok(BackupSize {
+            data_from: row.get("data_from")?,
+            stored_bytes: row.get("stored_bytes")?,
+            size_bytes: row.get("size_bytes")?,
+        })
+    }
+}
+
 struct Count {
     day: String,
     what: String,
@@ -254,6 +275,13 @@ impl Catalog {
             query.only("retired_at IS NULL");
         }
         query.read(&self.database, "listing backups", page, self.now()).await
+    }
+
+    /// What the backups of a cluster take, oldest first; retired ones are left out.
+    pub async fn backup_sizes(&self, cluster: ClusterId) -> Result<Vec<BackupSize>> {
+        let sql = "SELECT data_from, stored_bytes, size_bytes FROM backups \
+                   WHERE cluster_id = $1 AND retired_at IS NULL ORDER BY data_from, id";
+        self.database.all("reading the sizes of backups", sql, args![cluster]).await
     }
 
     /// A chain of a cluster: the full backup of this name and what builds on it, in order.

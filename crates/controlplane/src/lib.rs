@@ -52,7 +52,9 @@ pub mod model {
     };
     pub use strongroom_catalog::jobs::{Job, JobFilter, JobKind, JobState, NewJob};
     pub use strongroom_catalog::organization::Organization;
-    pub use strongroom_catalog::restores::{Restore, RestoreFilter, RestoreKind, RestoreObject};
+    pub use strongroom_catalog::restores::{
+        NewRestore, Restore, RestoreFilter, RestoreKind, RestoreObject,
+    };
     pub use strongroom_catalog::service_accounts::ServiceAccount;
     pub use strongroom_catalog::sessions::Session;
     pub use strongroom_catalog::storage_locations::StorageLocation;
@@ -66,5 +68,5 @@ pub mod model {
     pub use strongroom_dataplane::names::TableName;
     pub use strongroom_dataplane::restore::Comparison;
     pub use strongroom_dataplane::rows::{TableRows, Value};
-    pub use strongroom_format::manifest::{BackupType, Omission};
+    pub use strongroom_format::manifest::{BackupType, DatabaseSummary, Omission};
 }

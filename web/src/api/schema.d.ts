@@ -2483,7 +2483,7 @@ export interface components {
         };
         /** @description How what the backups of a cluster take has grown. */
         StorageHistory: {
-            /** @description A point for each backup, oldest first. */
+            /** @description A point for each backup, oldest first; where there are many, 500 of them. */
             points: components["schemas"]["StoragePoint"][];
         };
         /** @description A place for managed backups. */

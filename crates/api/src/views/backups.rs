@@ -116,7 +116,7 @@ pub struct BackupDay {
 /// How what the backups of a cluster take has grown.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct StorageHistory {
-    /// A point for each backup, oldest first.
+    /// A point for each backup, oldest first; where there are many, 500 of them.
     pub points: Vec<StoragePoint>,
 }
 

@@ -9,8 +9,7 @@ use strongroom_catalog::audit::NewEvent;
 use strongroom_catalog::backups::{Backup, BackupFilter, Day};
 use strongroom_catalog::clusters::ClusterState;
 use strongroom_catalog::jobs::{Job, JobFilter, JobKind, JobState, NewJob};
-use strongroom_catalog::page::MAX_LIMIT;
-use strongroom_catalog::{BackupId, ClusterId, Listed, Order, Page};
+use strongroom_catalog::{BackupId, ClusterId, Listed, Page};
 use strongroom_format::manifest::BackupType;
 
 use super::{App, done};
@@ -18,6 +17,9 @@ use crate::{Action, Caller, Error, Kind, Permission, Result, cadence, scheduler,
 
 /// Days of a calendar that are told at once.
 const MOST_DAYS: i64 = 400;
+
+/// What a storage history has of points at most.
+const MOST_POINTS: usize = 500;
 
 /// What a cluster's backups took after one of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,25 +88,22 @@ impl App {
         Ok(self.catalog().calendar(cluster, from, until).await?)
     }
 
-    /// How what a cluster's backups take has grown, oldest first.
+    /// How what a cluster's backups take has grown, oldest first: a point for each backup, or, where
+    /// there are many, [`MOST_POINTS`] of them, the newest among them.
     pub async fn storage_history(
         &self,
         caller: &Caller,
         cluster: ClusterId,
     ) -> Result<Vec<StoragePoint>> {
         let cluster = self.cluster_for(caller, Permission::SeeCluster, cluster).await?.id;
-        let filter = BackupFilter { cluster: Some(cluster), ..BackupFilter::default() };
-        let (mut points, mut stored_bytes) = (Vec::new(), 0);
-        let mut page = Some(Page::first(MAX_LIMIT).order(Order::Ascending));
-        while let Some(at) = page {
-            let listed = self.catalog().backups(&filter, &at).await?;
-            page = listed.next_page();
-            points.extend(listed.items.iter().map(|backup| {
-                stored_bytes += backup.stored_bytes;
-                StoragePoint { at: backup.data_from, stored_bytes, size_bytes: backup.size_bytes }
-            }));
-        }
-        Ok(points)
+        let sizes = self.catalog().backup_sizes(cluster).await?;
+        let (step, mut stored_bytes) = (sizes.len().div_ceil(MOST_POINTS).max(1), 0);
+        let points = sizes.iter().map(|size| {
+            stored_bytes += size.stored_bytes;
+            StoragePoint { at: size.data_from, stored_bytes, size_bytes: size.size_bytes }
+        });
+        let left = points.enumerate().filter(|(at, _)| (sizes.len() - 1 - at) % step == 0);
+        Ok(left.map(|(_, point)| point).collect())
     }
 
     /// Backups that wait, run or failed, newest first.
