@@ -14,7 +14,9 @@
 //!    may have to stay: later ones of its chain refer to them.
 //! 3. [`Write::forget_backup`]: the row goes, when nothing of it is left.
 //!
-//! Killed after any step, the next run goes on: retired rows say what is to be done.
+//! Killed after any step, the next run goes on: retired rows say what is to be done. One that stays in
+//! the storage after all is listed again ([`Write::relist_backup`]): what can be restored is never kept
+//! from those who may need it.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -403,6 +405,14 @@ impl Write<'_> {
              RETURNING {COLUMNS}"
         );
         self.tx.one("retiring a backup", sqlx::AssertSqlSafe(sql), args![id, self.now()]).await
+    }
+
+    /// Puts a retired backup back on the lists: its time was not over, or it is needed for longer.
+    pub async fn relist_backup(&mut self, id: BackupId) -> Result<Backup> {
+        let sql = format!("UPDATE backups SET retired_at = NULL WHERE id = $1 RETURNING {COLUMNS}");
+        let sql = sqlx::AssertSqlSafe(sql);
+        let listed = self.tx.find("listing a backup again", sql, args![id]).await?;
+        listed.ok_or_else(|| CatalogError::not_found("backup", id))
     }
 
     /// Forgets a retired backup of which nothing is left. Whether it was known.

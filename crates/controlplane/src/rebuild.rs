@@ -7,26 +7,32 @@
 //! backup holds: how to connect to the clusters, users, keys, the audit log. A cluster that comes back is
 //! locked until somebody says how to connect to it.
 //!
+//! A backup that was taken off the lists, and that a prune would keep, is listed again.
+//!
 //! It may run beside everything else. Rows are read first, then the storage: so what is recorded or
 //! pruned meanwhile is either seen in both or left alone, and found by the next rebuild.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::ToSpan;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 use serde_json::json;
 use strongroom_catalog::backups::{Backup, BackupFilter, NewBackup};
-use strongroom_catalog::clusters::{ClusterState, Engine, NewCluster, Plan, Provider};
+use strongroom_catalog::clusters::{Cluster, ClusterState, Engine, NewCluster, Plan, Provider};
 use strongroom_catalog::page::MAX_LIMIT;
 use strongroom_catalog::storage_locations::{NewLocation, StorageLocation};
 use strongroom_catalog::{BackupId, CatalogError, ClusterId, LocationId, Page, Secret};
 use strongroom_dataplane::collection::{self, Entry};
+use strongroom_dataplane::progress::Progress;
+use strongroom_dataplane::prune::{Action, PruneOptions, prepare};
 use strongroom_dataplane::store::Store;
+use strongroom_format::BackupId as EngineId;
 use strongroom_format::manifest::Manifest;
 
-use crate::app::collection::as_recorded;
+use crate::app::collection::{Collection, as_recorded};
 use crate::app::done;
+use crate::jobs::prune;
 use crate::{App, Caller, Permission, Result};
 
 /// How long a backup is kept that does not say so itself.
@@ -54,7 +60,7 @@ pub struct RebuiltCluster {
     pub came_back: bool,
     /// Complete backups in the storage.
     pub backups: usize,
-    /// Backups that the catalog did not know, or knew otherwise.
+    /// Backups that the catalog did not know, or knew otherwise, or had taken off the lists too early.
     pub recorded: usize,
     /// Backups that the catalog knew, and that are not in the storage.
     pub forgotten: usize,
@@ -135,11 +141,11 @@ impl App {
         id: ClusterId,
     ) -> Result<RebuiltCluster> {
         let known = self.known_backups(id, location.id).await?;
-        let store = self.collection(location.id, id, false).await?.store;
+        let collection = self.collection(location.id, id, false).await?;
         let mut manifests: BTreeMap<BackupId, Manifest> = BTreeMap::new();
         let mut problems = Vec::new();
         let mut unreadable = Vec::new();
-        for entry in collection::list(&store).await? {
+        for entry in collection::list(&collection.store).await? {
             match entry {
                 Entry::Complete(manifest) => {
                     manifests.insert(BackupId::of(id, &manifest.id.to_string()), *manifest);
@@ -151,16 +157,14 @@ impl App {
                 Entry::Incomplete(_) | Entry::Pruned(_) => {}
             }
         }
-        let (name, came_back) = match self.catalog().cluster(id).await {
-            Ok(cluster) => (cluster.name, false),
+        let (cluster, came_back) = match self.catalog().cluster(id).await {
+            Ok(cluster) => (cluster, false),
             Err(CatalogError::NotFound { .. }) => {
                 (self.bring_back(caller, location, id, manifests.values().next_back()).await?, true)
             }
             Err(error) => return Err(error.into()),
         };
 
-        let mut write = self.catalog().begin().await?;
-        let (mut recorded, mut forgotten) = (0, 0);
         let wanted: BTreeMap<BackupId, NewBackup> = manifests
             .iter()
             .map(|(backup, manifest)| {
@@ -169,6 +173,18 @@ impl App {
                 (*backup, as_recorded(manifest, id, location.id, Some(kept)))
             })
             .collect();
+        // Taken off the lists and complete: a prune is about to remove it, or was wrong about it.
+        let hidden: Vec<&Backup> = known
+            .iter()
+            .filter(|old| old.retired_at.is_some() && wanted.get(&old.id) == Some(&old.backup))
+            .collect();
+        let stay = match hidden.is_empty() {
+            true => BTreeSet::new(),
+            false => self.kept(&cluster, location.id, &collection).await?,
+        };
+
+        let mut write = self.catalog().begin().await?;
+        let (mut recorded, mut forgotten) = (0, 0);
         for old in &known {
             let same = wanted.get(&old.id).is_some_and(|new| *new == old.backup);
             if same || unreadable.contains(&old.id) {
@@ -193,18 +209,41 @@ impl App {
             write.record_backup(new, None).await?;
             recorded += 1;
         }
+        for old in hidden.into_iter().filter(|old| stay.contains(&old.engine_id)) {
+            write.relist_backup(old.id).await?;
+            recorded += 1;
+        }
         if recorded + forgotten > 0 {
             let details = json!({ "recorded": recorded, "forgotten": forgotten });
             let event = done(caller, "CATALOG_REBUILT", "cluster", id, details);
             write.record(&event).await?;
         }
         write.commit().await?;
-        let backups = wanted.len();
+        let (name, backups) = (cluster.name, wanted.len());
         Ok(RebuiltCluster { id, name, came_back, backups, recorded, forgotten, problems })
     }
 
+    /// The backups in a cluster's collection that a prune would keep. (It writes nothing, and so does
+    /// not ask the store what time it is: where this machine's clock is ahead, there are fewer.)
+    async fn kept(
+        &self,
+        cluster: &Cluster,
+        location: LocationId,
+        collection: &Collection,
+    ) -> Result<BTreeSet<EngineId>> {
+        let (options, _) = prune::options(self, cluster, location, collection).await?;
+        let options = PruneOptions { dry_run: true, ..options };
+        let prepared = prepare(&collection.store, &options, &Progress::silent()).await?;
+        let stays = prepared.backups().filter(|it| it.complete && it.action == Action::Keep);
+        Ok(stays.map(|it| it.id).collect())
+    }
+
     /// All that the catalog knows of a cluster's backups in a location.
-    async fn known_backups(&self, cluster: ClusterId, location: LocationId) -> Result<Vec<Backup>> {
+    pub(crate) async fn known_backups(
+        &self,
+        cluster: ClusterId,
+        location: LocationId,
+    ) -> Result<Vec<Backup>> {
         let filter = BackupFilter {
             cluster: Some(cluster),
             location: Some(location),
@@ -220,14 +259,14 @@ impl App {
         Ok(known)
     }
 
-    /// Makes a cluster that the catalog does not know, as its newest backup describes it. Its name.
+    /// Makes a cluster that the catalog does not know, as its newest backup describes it.
     async fn bring_back(
         &self,
         caller: &Caller,
         location: &StorageLocation,
         id: ClusterId,
         newest: Option<&Manifest>,
-    ) -> Result<String> {
+    ) -> Result<Cluster> {
         let managed = newest.and_then(|manifest| manifest.managed.as_ref());
         let short = id.to_string()[..8].to_owned();
         let mut name = managed
@@ -252,12 +291,12 @@ impl App {
             creator: None,
         };
         let mut write = self.catalog().begin().await?;
-        write.create_cluster_as(id, &new).await?;
+        let cluster = write.create_cluster_as(id, &new).await?;
         let frequency = if plan == Plan::Basic { 1440 } else { 60 };
         write.create_backup_settings(id, true, frequency, DEFAULT_RETENTION_DAYS, false).await?;
         let details = json!({ "name": name, "plan": plan.name() });
         write.record(&done(caller, "CLUSTER_BROUGHT_BACK", "cluster", id, details)).await?;
         write.commit().await?;
-        Ok(name)
+        Ok(cluster)
     }
 }

@@ -17,6 +17,7 @@ pub struct Fault {
     times: Option<u64>,
     method: Option<String>,
     key_part: Option<String>,
+    no_key: bool,
 }
 
 /// What a faulty request gets.
@@ -47,7 +48,7 @@ impl Fault {
     }
 
     fn new(answer: Answer) -> Self {
-        Self { answer, skip: 0, times: None, method: None, key_part: None }
+        Self { answer, skip: 0, times: None, method: None, key_part: None, no_key: false }
     }
 
     /// Lets so many matching requests pass first.
@@ -74,10 +75,17 @@ impl Fault {
         self
     }
 
+    /// Concerns requests without a key only. With POST these are the deletions.
+    pub fn no_key(mut self) -> Self {
+        self.no_key = true;
+        self
+    }
+
     /// Whether this request is hit; counts it when it matches.
     fn hits(&mut self, method: &Method, key: &str) -> bool {
         let matches = self.method.as_ref().is_none_or(|wanted| method == wanted.as_str())
-            && self.key_part.as_ref().is_none_or(|part| key.contains(part));
+            && self.key_part.as_ref().is_none_or(|part| key.contains(part))
+            && (key.is_empty() || !self.no_key);
         if !matches {
             return false;
         }

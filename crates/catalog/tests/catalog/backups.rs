@@ -171,8 +171,23 @@ on_both! {
         assert_eq!(listed.items, [new]);
         let all = BackupFilter { retired: true, ..BackupFilter::default() };
         assert_eq!(catalog.backups(&all, &Page::default()).await.unwrap().items.len(), 2);
+
+        // It stays after all: as if nothing had been.
+        let mut write = catalog.begin().await.unwrap();
+        assert_eq!(write.relist_backup(old.id).await.unwrap(), old);
+        assert!(write.enqueue(&job).await.is_ok());
+        drop(write);
+        let mut write = catalog.begin().await.unwrap();
+        write.relist_backup(old.id).await.unwrap();
+        write.commit().await.unwrap();
+        assert!(catalog.retired_backups(cluster.id).await.unwrap().is_empty());
+        let listed = catalog.backups(&BackupFilter::default(), &Page::default()).await.unwrap();
+        assert_eq!(listed.items.len(), 2);
+        retire(old.id).await.unwrap();
+
         let mut write = catalog.begin().await.unwrap();
         assert!(write.forget_backup(old.id).await.unwrap());
+        assert!(write.relist_backup(old.id).await.is_err(), "there is nothing of it any more");
         write.commit().await.unwrap();
         assert!(catalog.backup(old.id).await.is_err());
     }

@@ -422,6 +422,19 @@ fn a_store_that_fails_for_good_or_falls_silent_ends_the_restore_in_time() {
 }
 
 #[test]
+fn a_claim_that_can_not_be_removed_is_told_and_does_not_fail_the_backup() {
+    let (source, s3) = (source(), S3Server::start());
+    let (place, url) = (s3.url("backups"), source.cluster.url("postgres"));
+    s3.inject(Fault::status(403).on("POST").no_key());
+    let output =
+        strongroom(&["backup", "--from", &url, "--database", "shop", "--into", &place]).expect_ok();
+    assert!(output.stderr.contains("the claim of backup"), "{output:#?}");
+    assert!(s3.keys_of_objects().iter().any(|key| key.ends_with("STARTED")));
+    assert_eq!(complete(&place).len(), 1);
+    strongroom(&["verify", "latest", "--in", &place]).expect_ok();
+}
+
+#[test]
 fn a_store_behind_a_broken_network_is_told_as_such() {
     let (source, s3) = (source(), S3Server::start());
     let proxy = Proxy::to(s3.port());

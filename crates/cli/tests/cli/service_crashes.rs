@@ -405,3 +405,23 @@ fn of_two_replicas_one_goes_on_when_the_other_dies_or_sleeps() {
     assert!(taken_over > 0, "nobody was ever interrupted");
     world.nothing_else_is_left();
 }
+
+/// Errors, not deaths. Those that come when the manifest is there are no failure of the backup.
+#[test]
+fn what_fails_behind_the_manifest_does_not_fail_the_backup() {
+    let world = World::new(None);
+    for point in ["backup.after-manifest", "backup.before-release"] {
+        let mut service = world.serve(&format!("{point}=return(fail)"));
+        let generation = world.ask();
+        let job = world.until_ended(generation, &mut service);
+        assert_eq!((job.state, job.generation), (JobState::Succeeded, 1), "{point}: {job:#?}");
+        service.kill();
+        world.check(point);
+    }
+    let before = world.listed();
+    let mut service = world.serve("backup.before-manifest=return(fail)");
+    let generation = world.ask();
+    let job = world.until_ended(generation, &mut service);
+    assert_eq!(job.state, JobState::Failed, "{job:#?}");
+    assert_eq!(world.listed(), before, "there is none");
+}

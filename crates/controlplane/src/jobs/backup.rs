@@ -10,6 +10,10 @@
 //! | after the manifest | a complete backup of this job | it is recorded |
 //! | after the row | the job has ended: both are one transaction | |
 //!
+//! The same is asked when the engine ends with an error after the backup was let through to its
+//! manifest: then nobody knows without looking whether that was written. If even looking fails, the
+//! next holder looks.
+//!
 //! A last holder that did not die but sleeps can not come in between. Right before its manifest it
 //! asks the catalog whether the job is still its own ([`Gate`]). If it is, its claim is in the storage
 //! already, and whoever takes over finds that: it buries the folder, and the manifest is refused; or
@@ -19,6 +23,9 @@
 //! that one off the lists meanwhile. The engine itself chooses, by what lies in the storage, and keeps
 //! prunes away there: a guess that is wrong here costs nothing.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use jiff::Timestamp;
 use serde_json::json;
 use strongroom_catalog::backups::{Backup, NewBackup};
@@ -26,6 +33,7 @@ use strongroom_catalog::clusters::{Cluster, Engine};
 use strongroom_catalog::jobs::Ending;
 use strongroom_catalog::{CatalogError, ClusterId, LocationId};
 use strongroom_dataplane::backup::{self, BackupOptions, Gate, ManagedOptions};
+use strongroom_dataplane::store::Store;
 use strongroom_dataplane::{collection, prune};
 use strongroom_format::manifest::{BackupType, Manifest};
 use tracing::{info, warn};
@@ -38,7 +46,7 @@ use crate::{Error, Kind, Result, cadence, failpoint};
 const LEVEL: i32 = 1;
 /// How long reading one database may take.
 const READ_POINT_LIMIT: std::time::Duration = std::time::Duration::from_secs(12 * 3600);
-/// How long noting a finished backup is tried.
+/// How long noting a finished backup is tried, and looking whether it is finished.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// Runs a backup job.
@@ -73,10 +81,65 @@ pub(super) async fn run(running: &Running) -> Result<Done> {
         true => build_on_newest(running, &cluster).await?,
         false => None,
     };
-    let options = options(running, &cluster, &collection, incremental, parent.as_ref()).await?;
+    let passed = Arc::new(AtomicBool::new(false));
+    let gate = gate(running, passed.clone());
+    let options =
+        options(running, &cluster, &collection, incremental, parent.as_ref(), gate).await?;
     let told = progress::listen(&running.progress);
-    let manifest = backup::run(&options, &collection.store, &told, &running.cancel).await?;
-    record(running, cluster.id, location, &manifest).await
+    let error = match backup::run(&options, &collection.store, &told, &running.cancel).await {
+        Ok(manifest) => return record(running, cluster.id, location, &manifest).await,
+        Err(error) if !passed.load(Ordering::Relaxed) => return Err(error.into()),
+        Err(error) => Error::from(error),
+    };
+    match find_complete(running, &collection.store).await {
+        Ok(Some(manifest)) => {
+            warn!(error = %error, "the backup is complete in spite of this error");
+            record(running, cluster.id, location, &manifest).await
+        }
+        Ok(None) => Err(error),
+        Err(unknown) => {
+            warn!(error = %error, unknown = %unknown, "whether the backup is complete is not known");
+            Ok(Done::NotNoted)
+        }
+    }
+}
+
+/// The complete backup of this job, if there is one. Asked patiently, since it may be the store's
+/// failure that made it necessary to ask.
+async fn find_complete(running: &Running, store: &Store) -> Result<Option<Manifest>> {
+    let begun = std::time::Instant::now();
+    let job_id = running.job.id.to_string();
+    loop {
+        match collection::find_by_job(store, &job_id).await.map_err(Error::from) {
+            Err(error) if error.may_pass() && begun.elapsed() < PATIENCE => {
+                if running.cancel.is_cancelled() {
+                    return Err(error);
+                }
+                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            }
+            found => return found,
+        }
+    }
+}
+
+/// Lets a backup through to its manifest if the job is still this holder's, and notes that.
+fn gate(running: &Running, passed: Arc<AtomicBool>) -> Gate {
+    let running = running.clone();
+    Gate::new(move || {
+        let (running, passed) = (running.clone(), passed.clone());
+        async move {
+            running.still_held().await.map_err(|error| {
+                let kind = match error {
+                    CatalogError::LeaseLost { .. } => strongroom_dataplane::Kind::Failed,
+                    _ => strongroom_dataplane::Kind::Unreachable,
+                };
+                let message = "the catalog does not confirm that this job is still ours";
+                strongroom_dataplane::Error::new(kind, message).caused_by(error)
+            })?;
+            passed.store(true, Ordering::Relaxed);
+            Ok(())
+        }
+    })
 }
 
 /// Keeps the newest backup on the lists for as long as the job runs.
@@ -102,6 +165,7 @@ async fn options(
     collection: &Collection,
     incremental: bool,
     parent: Option<&Backup>,
+    gate: Gate,
 ) -> Result<BackupOptions> {
     let Running { app, job, .. } = running;
     let catalog = app.catalog();
@@ -120,22 +184,6 @@ async fn options(
     };
     let incrementals_follow = incremental || !cluster.plan.is_serverless();
     let server = app.server_of(cluster.id).await?;
-    let gate = {
-        let running = running.clone();
-        Gate::new(move || {
-            let running = running.clone();
-            async move {
-                running.still_held().await.map_err(|error| {
-                    let kind = match error {
-                        CatalogError::LeaseLost { .. } => strongroom_dataplane::Kind::Failed,
-                        _ => strongroom_dataplane::Kind::Unreachable,
-                    };
-                    let message = "the catalog does not confirm that this job is still ours";
-                    strongroom_dataplane::Error::new(kind, message).caused_by(error)
-                })
-            }
-        })
-    };
     Ok(BackupOptions {
         from: server,
         databases: Vec::new(),

@@ -125,6 +125,6 @@ pub enum Done {
     Succeeded(Value),
     /// It has ended itself, together with what it recorded.
     Ended,
-    /// It is done, and that can not be noted now. The next holder finds it done.
+    /// It is done, or may be, and that can not be noted now. The next holder looks.
     NotNoted,
 }

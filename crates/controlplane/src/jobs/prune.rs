@@ -1,30 +1,40 @@
 //! A prune job: backups whose time is over go, and what no kept backup needs is deleted.
 //!
-//! 1. Backups that have expired are *retired* in the catalog: no list shows them, and no job begins to
-//!    read them. One that a job reads or builds on stays for now, and so does the newest backup of a
-//!    cluster that is not deleted, whatever its age: an old backup is better than none.
-//! 2. The engine makes tombstones of exactly the retired ones, each only if its time is over by the
-//!    store's clock, too; deletes what nobody needs when the grace time has passed; and removes what
-//!    died.
-//! 3. Rows of which nothing is left in the storage are forgotten.
+//! 1. The collection is opened. Where its folder is not there, nothing is decided: a disk that is not
+//!    mounted looks like one on which there never was a backup.
+//! 2. The engine looks at everything, and says what is going to happen to it ([`prune::prepare`]). It is
+//!    told which backups have expired as far as the catalog knows, and takes better care than this:
+//!    their time must be over by the store's clock, too; what shares a chain with damage stays, and so
+//!    does the newest backup of a cluster that is not deleted, back to the newest that is in order: an
+//!    old backup is better than none.
+//! 3. The catalog is made to agree with that. What is going to expire is *retired*: no list shows it,
+//!    and no job begins to read it. One that a job reads or builds on stays for now. What was retired
+//!    and is complete and stays, whoever was wrong about it, is listed again.
+//! 4. The engine does it: it makes tombstones of exactly what is retired, deletes what nobody needs when
+//!    the grace time has passed, and removes what died.
+//! 5. Rows of which nothing is left in the storage are forgotten.
 //!
-//! Killed after any step, the next prune goes on: what is retired says what is to be done.
+//! Killed after any step, the next prune goes on: what is retired expires then, or is listed again. A
+//! holder that slept may still make a tombstone of what its successor has listed again; the next prune
+//! finds that, and takes it off the lists.
 
 use std::collections::BTreeMap;
 
 use serde_json::json;
-use strongroom_catalog::CatalogError;
+use strongroom_catalog::backups::Backup;
 use strongroom_catalog::clusters::Cluster;
-use strongroom_dataplane::prune::{self, Action, Expiry, PruneOptions};
+use strongroom_catalog::{CatalogError, LocationId};
+use strongroom_dataplane::prune::{self, Action, Expiry, Prepared, PruneOptions};
 use strongroom_dataplane::store::Store;
 use strongroom_format::layout::Folder;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::{Done, Running, progress};
-use crate::{Error, Kind, Result, failpoint};
+use crate::app::collection::Collection;
+use crate::{App, Error, Kind, Result, failpoint};
 
-/// Backups retired in one transaction.
-const BATCH: u32 = 100;
+/// Rows changed in one transaction.
+const BATCH: usize = 100;
 
 /// Runs a prune job.
 pub(super) async fn run(running: &Running) -> Result<Done> {
@@ -35,39 +45,28 @@ pub(super) async fn run(running: &Running) -> Result<Done> {
     let cluster = app.catalog().cluster(cluster).await?;
     let location = job.location.or(cluster.location);
     let location = location.ok_or_else(|| Error::invalid("a prune job without a location"))?;
-    let expired = retire(running, &cluster).await?;
     let collection = match app.collection(location, cluster.id, false).await {
         Ok(collection) => collection,
-        // A folder that was never made: nothing was ever backed up there.
         Err(error) if error.kind() == Kind::NotFound => {
-            return Ok(Done::Succeeded(json!({"expired": 0, "freed_bytes": 0})));
+            return nothing_there(app, &cluster, location, error).await;
         }
         Err(error) => return Err(error),
     };
-    let retired = app.catalog().retired_backups(cluster.id).await?;
-    let named: BTreeMap<_, _> = retired
-        .iter()
-        .filter(|backup| backup.location == location)
-        .map(|backup| (backup.engine_id, backup.expires_at.unwrap_or(backup.recorded_at)))
-        .collect();
-    let options = PruneOptions {
-        expiry: Expiry::Named(named),
-        grace: app.config().grace,
-        secret: collection.secret.clone(),
-        dry_run: false,
-        now: app.catalog().simulated_now(),
-    };
+    let (options, known) = options(app, &cluster, location, &collection).await?;
     let told = progress::listen(&running.progress);
-    let pruned = prune::run(&collection.store, &options, &told, &running.cancel).await?;
+    let mut prepared = prune::prepare(&collection.store, &options, &told).await?;
+    let (expired, listed_again) = agree(running, &known, &mut prepared).await?;
+    running.stop_if_wished()?;
+    let pruned = prepared.execute(&told, &running.cancel).await?;
     let mut gone = Vec::new();
-    for backup in &retired {
+    for backup in app.catalog().retired_backups(cluster.id).await? {
         let folder = Folder { id: backup.engine_id, full: backup.full };
         if backup.location == location && is_gone(&collection.store, folder).await? {
             gone.push(backup.id);
         }
     }
     failpoint::pass("service.before-forget")?;
-    for some in gone.chunks(BATCH as usize) {
+    for some in gone.chunks(BATCH) {
         let mut write = app.catalog().begin().await?;
         write.hold(&running.lease).await?;
         for backup in some {
@@ -77,7 +76,8 @@ pub(super) async fn run(running: &Running) -> Result<Done> {
     }
     failpoint::pass("service.after-forget")?;
     let buried = pruned.backups.iter().filter(|it| it.action == Action::Expire).count();
-    info!(expired, buried, forgotten = gone.len(), freed = pruned.freed_bytes, "pruned");
+    let (forgotten, freed) = (gone.len(), pruned.freed_bytes);
+    info!(expired, buried, listed_again, forgotten, freed, "pruned");
     Ok(Done::Succeeded(json!({
         "expired": expired,
         "freed_bytes": pruned.freed_bytes,
@@ -85,36 +85,107 @@ pub(super) async fn run(running: &Running) -> Result<Done> {
     })))
 }
 
+/// A folder that was never made, since nothing was ever backed up there; or it is not where it was.
+async fn nothing_there(
+    app: &App,
+    cluster: &Cluster,
+    location: LocationId,
+    error: Error,
+) -> Result<Done> {
+    let known = app.known_backups(cluster.id, location).await?.len();
+    if known == 0 {
+        return Ok(Done::Succeeded(json!({"expired": 0, "freed_bytes": 0})));
+    }
+    let message = format!("{error}, and {known} backups of cluster {} lie there", cluster.name);
+    Err(Error::precondition(message).caused_by(error).hint(
+        "mount the disk or bring the folder back; if the backups were removed on purpose, make an empty \
+         folder in its place and run strongroom catalog rebuild",
+    ))
+}
+
+/// What the engine is to be told for a prune of a cluster's collection; and the backups that have
+/// expired or are retired already, as far as the catalog knows.
+pub(crate) async fn options(
+    app: &App,
+    cluster: &Cluster,
+    location: LocationId,
+    collection: &Collection,
+) -> Result<(PruneOptions, Vec<Backup>)> {
+    let catalog = app.catalog();
+    let lives = cluster.deleted_at.is_none();
+    let mut known = catalog.expired_backups(cluster.id, u32::MAX).await?;
+    known.extend(catalog.retired_backups(cluster.id).await?);
+    known.retain(|backup| backup.location == location);
+    // The engine keeps the newest that it finds. Should that be one that the catalog does not know, the
+    // lists are not to be empty.
+    let newest = match lives {
+        true => catalog.latest_backup(cluster.id, None).await?.map(|newest| newest.id),
+        false => None,
+    };
+    let backups: BTreeMap<_, _> = known
+        .iter()
+        .filter(|backup| Some(backup.id) != newest)
+        .map(|backup| (backup.engine_id, backup.expires_at.unwrap_or(backup.recorded_at)))
+        .collect();
+    let options = PruneOptions {
+        expiry: Expiry::Named { backups, keep_newest: lives },
+        grace: app.config().grace,
+        secret: collection.secret.clone(),
+        dry_run: false,
+        now: catalog.simulated_now(),
+    };
+    Ok((options, known))
+}
+
 async fn is_gone(store: &Store, folder: Folder) -> Result<bool> {
     Ok(store.objects_in(&folder.to_string()).await?.is_empty())
 }
 
-/// Takes off the lists what has expired and may go. How many there were.
-async fn retire(running: &Running, cluster: &Cluster) -> Result<usize> {
-    let Running { app, lease, .. } = running;
-    let catalog = app.catalog();
-    let newest = match cluster.deleted_at {
-        None => catalog.latest_backup(cluster.id, None).await?.map(|backup| backup.id),
-        Some(_) => None,
-    };
-    let expired = catalog.expired_backups(cluster.id, u32::MAX).await?;
-    let due: Vec<_> = expired.iter().map(|it| it.id).filter(|id| Some(*id) != newest).collect();
-    let mut retired = 0;
-    for some in due.chunks(BATCH as usize) {
+/// Takes off the lists what is no backup any more or is not going to be, and puts back what stays.
+/// What a job needs is spared. How many were taken off, and how many put back.
+async fn agree(
+    running: &Running,
+    known: &[Backup],
+    prepared: &mut Prepared,
+) -> Result<(usize, usize)> {
+    let verdicts: BTreeMap<_, _> =
+        prepared.backups().map(|it| (it.id, (it.complete, it.action))).collect();
+    let changes: Vec<(&Backup, bool)> = known
+        .iter()
+        .filter_map(|backup| {
+            let listed = match verdicts.get(&backup.engine_id) {
+                Some((true, action)) => *action != Action::Expire,
+                // Nobody can say whether it is one.
+                Some((false, Action::Keep)) => return None,
+                Some((false, _)) | None => false,
+            };
+            (listed != backup.retired_at.is_none()).then_some((backup, listed))
+        })
+        .collect();
+    let (mut retired, mut listed_again) = (0, 0);
+    for some in changes.chunks(BATCH) {
         running.stop_if_wished()?;
         failpoint::pass("service.before-retire")?;
-        let mut write = catalog.begin().await?;
-        write.hold(lease).await?;
-        for backup in some {
-            match write.retire_backup(*backup).await {
+        let mut write = running.app.catalog().begin().await?;
+        write.hold(&running.lease).await?;
+        for (backup, listed) in some {
+            if *listed {
+                warn!(backup = %backup.engine_id, "it was taken off the lists, and stays: it is put back");
+                write.relist_backup(backup.id).await?;
+                listed_again += 1;
+                continue;
+            }
+            match write.retire_backup(backup.id).await {
                 Ok(_) => retired += 1,
-                // A job reads it. The next prune sees it again.
-                Err(CatalogError::Conflict { .. }) => {}
+                // The next prune sees it again.
+                Err(CatalogError::Conflict { .. }) => {
+                    prepared.spare(backup.engine_id, "a job reads it or builds on it");
+                }
                 Err(error) => return Err(error.into()),
             }
         }
         write.commit().await?;
         failpoint::pass("service.after-retire")?;
     }
-    Ok(retired)
+    Ok((retired, listed_again))
 }

@@ -5,15 +5,18 @@ use std::time::Duration;
 
 use strongroom_catalog::clusters::{Cluster, Plan};
 use strongroom_catalog::jobs::{JobKind, JobState};
-use strongroom_catalog::{Clock, SystemClock};
+use strongroom_catalog::storage_locations::NewLocation;
+use strongroom_catalog::{Clock, Secret, SystemClock};
 use strongroom_controlplane::Scheduler;
 use strongroom_controlplane::jobs::Worker;
 use strongroom_controlplane::scheduler::Ticked;
 use strongroom_dataplane::backup::{self, BackupOptions, Gate, ManagedOptions};
 use strongroom_dataplane::postgres::server::Server;
 use strongroom_dataplane::progress::Progress;
+use strongroom_dataplane::store::Store;
 use strongroom_format::manifest::BackupType;
 use strongroom_testkit as testkit;
+use strongroom_testkit::{Fault, S3Server};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{Service, block_on, clock, files, hours, key, source, time};
@@ -107,6 +110,54 @@ fn what_a_dead_holder_finished_is_recorded_and_what_it_did_not_is_discarded() {
         let left = files(&service.collection_folder(cluster.id));
         let claims = left.iter().filter(|path| path.ends_with("STARTED")).count();
         assert_eq!(claims, 0, "{left:?}");
+    });
+}
+
+/// The bucket lets nobody delete, as some do that are to keep backups for sure.
+#[test]
+fn a_store_that_refuses_to_delete_does_not_fail_a_backup() {
+    let (server, s3) = (source(), S3Server::start());
+    block_on(async {
+        let clock = clock("2024-02-10T05:00:00Z");
+        let mut service = Service::start(clock.clone(), |_| {}).await;
+        let url = s3.url("storage");
+        let new = NewLocation {
+            name: "bucket".to_owned(),
+            region: "eu-west-1".to_owned(),
+            url: Secret::new(&url),
+            url_shown: "s3://storage".to_owned(),
+            encryption: Some(Secret::new("07".repeat(32))),
+        };
+        let mut write = service.catalog().begin().await.unwrap();
+        let bucket = write.create_location(&new).await.unwrap();
+        write.commit().await.unwrap();
+        service.location = bucket;
+        let cluster = service.attach("tiny", &server.url("shop"), Plan::Serverless, 60, 30).await;
+        let scheduler = Scheduler::new(service.app.clone());
+        s3.inject(Fault::status(403).on("POST").no_key());
+        for (taken, dies) in [false, true].into_iter().enumerate() {
+            scheduler.tick().await.unwrap();
+            let lease = jiff::SignedDuration::from_secs(30);
+            if dies {
+                let catalog = service.catalog();
+                let dead = catalog.claim("dead", &[JobKind::Backup], lease).await.unwrap().unwrap();
+                let options = options(&server, &cluster, dead.job.id, clock.now());
+                let store = Store::open_within(&url, &cluster.id.to_string(), false).unwrap();
+                let (silent, never) = (Progress::silent(), CancellationToken::new());
+                backup::run(&options, &store, &silent, &never).await.unwrap();
+                clock.advance(lease);
+            }
+            service.work().await;
+            let job = service.jobs(cluster.id, JobKind::Backup).await.pop().unwrap();
+            assert_eq!(job.state, JobState::Succeeded, "{job:#?}");
+            assert_eq!((job.attempts, job.generation), (1 + i64::from(dies), 1 + i64::from(dies)));
+            let listed = service.listed(cluster.id).await;
+            assert_eq!((listed.len(), listed[taken].job), (taken + 1, Some(job.id)));
+            clock.advance(hours(1));
+        }
+        let keys = s3.keys_of_objects();
+        let left = |name: &str| keys.iter().filter(|key| key.ends_with(name)).count();
+        assert_eq!((left("MANIFEST"), left("STARTED")), (2, 2), "{keys:?}");
     });
 }
 

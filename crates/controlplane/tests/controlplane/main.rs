@@ -12,6 +12,7 @@
 mod alerts;
 mod backups;
 mod drills;
+mod pruning;
 mod rebuild;
 mod restores;
 mod restores_killed;

@@ -219,8 +219,12 @@ pub async fn run(
         };
         match taken.await {
             Ok(Some(manifest)) => {
-                failpoint::pass("backup.before-release")?;
-                store.delete(&ObjectKey::Started(folder).path()).await?;
+                // The backup is there, and its claim harms nobody.
+                if let Err(error) = release(folder, store).await {
+                    let id = manifest.id;
+                    progress
+                        .note(format!("the claim of backup {id} could not be removed: {error}"));
+                }
                 return Ok(manifest);
             }
             Ok(None) => remove_remains(folder, store).await?,
@@ -706,6 +710,12 @@ struct Rest {
 
 fn stopped() -> Error {
     Error::new(Kind::Cancelled, "the backup was stopped")
+}
+
+/// Removes the claim of a backup that is complete.
+async fn release(folder: Folder, store: &Store) -> Result<()> {
+    failpoint::pass("backup.before-release")?;
+    store.delete(&ObjectKey::Started(folder).path()).await
 }
 
 /// Removes the objects of a backup that has no manifest.

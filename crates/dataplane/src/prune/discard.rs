@@ -29,7 +29,7 @@ const CONCURRENCY: usize = 16;
 pub struct Discarded {
     /// What was unfinished, and is gone.
     pub unfinished: Vec<BackupId>,
-    /// What had become complete: it stays, and only its claim was removed.
+    /// What had become complete: it stays, and only its claim was removed, if it could be.
     pub complete: Vec<BackupId>,
 }
 
@@ -55,7 +55,8 @@ pub async fn discard(store: &Store, job_id: &str) -> Result<Discarded> {
     let mut discarded = Discarded::default();
     for folder in claimed {
         let claim = ObjectKey::Started(folder).path();
-        if bury_the_dead(store, folder).await? {
+        let dead = bury_the_dead(store, folder).await?;
+        if dead {
             let manifest = ObjectKey::Manifest(folder).path();
             // Listed anew: the sleeper may have written until it was buried.
             let others = store.listing(&folder.to_string()).await?.into_iter();
@@ -68,7 +69,11 @@ pub async fn discard(store: &Store, job_id: &str) -> Result<Discarded> {
             discarded.complete.push(folder.id);
         }
         failpoint::pass("discard.before-claim")?;
-        store.delete(&claim).await?;
+        match store.delete(&claim).await {
+            // In a complete backup it harms nobody.
+            Err(_) if !dead => {}
+            deleted => deleted?,
+        }
     }
     Ok(discarded)
 }

@@ -54,7 +54,9 @@
 //!
 //! *The newest backup stays.* Of every cluster and every choice of targets, the newest complete
 //! backup that can be opened and has all its packs is kept, whatever its age. Two prunes with
-//! different settings agree on that: only a newer one takes its place.
+//! different settings agree on that: only a newer one takes its place. Who names what expires says
+//! whether that holds, since of a cluster that was deleted nothing is to stay; and what was taken of
+//! another server counts as the same cluster there, since the collection is that of one.
 //!
 //! # Who reads meanwhile
 //!
@@ -70,6 +72,13 @@
 //! folder has nothing else. So what an interrupted prune leaves is never taken for damage (a folder
 //! with objects, without manifest and claim), and the next prune goes on from there. Two prunes at the
 //! same time do the same, and deleting what is gone is no error.
+//!
+//! # Who else keeps a list
+//!
+//! The service has a list of its own of what can be restored, and must take a backup off it before it
+//! is a backup no more, but nothing that stays. So a prune can be had in two steps: [`prepare`] tells
+//! what is going to happen to every backup, and [`Prepared::execute`] does it. In between backups can be
+//! spared. Nobody knows how long that takes; as said above, nothing depends on it.
 //!
 //! # What is not known is kept
 //!
@@ -128,9 +137,22 @@ pub enum Expiry {
         /// How long incremental backups are kept.
         incremental: Duration,
     },
-    /// These, each when its time is over; and no others. Whoever names them decides which ones stay,
-    /// the newest too.
-    Named(BTreeMap<BackupId, Timestamp>),
+    /// These, each when its time is over; and no others.
+    Named {
+        /// The backups, and until when each is kept.
+        backups: BTreeMap<BackupId, Timestamp>,
+        /// Whether the newest one stays that is in order, of all that have the same targets.
+        keep_newest: bool,
+    },
+}
+
+impl Expiry {
+    fn keeps_the_newest(&self) -> bool {
+        match self {
+            Expiry::ByAge { .. } => true,
+            Expiry::Named { keep_newest, .. } => *keep_newest,
+        }
+    }
 }
 
 /// What to keep.
@@ -185,6 +207,9 @@ pub struct Verdict {
     pub kind: &'static str,
     /// When it began.
     pub data_from: Timestamp,
+    /// Whether it is a complete backup, before that happens.
+    #[serde(skip)]
+    pub complete: bool,
     /// What happens.
     pub action: Action,
     /// Why.
@@ -213,6 +238,15 @@ pub async fn run(
     progress: &Progress,
     cancel: &CancellationToken,
 ) -> Result<Pruned> {
+    prepare(store, options, progress).await?.execute(progress, cancel).await
+}
+
+/// Looks at everything, and decides what is going to happen to it.
+pub async fn prepare(
+    store: &Store,
+    options: &PruneOptions,
+    progress: &Progress,
+) -> Result<Prepared> {
     let mut notes = Vec::new();
     let now = now(store, options, &mut notes).await?;
     progress.step("looking at every backup");
@@ -220,12 +254,47 @@ pub async fn run(
     failpoint::pass("prune.after-survey")?;
     let mut plan = plan::plan(store, options, now, collection).await?;
     plan.notes.splice(0..0, notes);
-    if !options.dry_run {
-        execute::execute(store, &mut plan, progress, cancel).await?;
+    Ok(Prepared { store: store.clone(), dry_run: options.dry_run, plan })
+}
+
+/// A prune that has decided everything and changed nothing.
+#[derive(Debug)]
+pub struct Prepared {
+    store: Store,
+    dry_run: bool,
+    plan: plan::Plan,
+}
+
+impl Prepared {
+    /// What is going to happen, to all backups and to what is left of others, oldest first.
+    pub fn backups(&self) -> impl Iterator<Item = &Verdict> {
+        self.plan.verdicts.values()
     }
-    let backups: Vec<Verdict> = plan.verdicts.into_values().collect();
-    let freed_bytes = backups.iter().map(|verdict| verdict.freed_bytes).sum();
-    Ok(Pruned { backups, freed_bytes, notes: plan.notes })
+
+    /// Keeps a backup that was going to expire.
+    pub fn spare(&mut self, id: BackupId, reason: &str) {
+        self.plan.expired.retain(|folder| folder.id != id);
+        for verdict in self.plan.verdicts.values_mut() {
+            if verdict.id == id && verdict.action == Action::Expire {
+                verdict.action = Action::Keep;
+                verdict.reason = format!("{}, but {reason}", verdict.reason);
+            }
+        }
+    }
+
+    /// Does it, or only tells in a dry run. A cancel ends it after the step under way.
+    pub async fn execute(
+        mut self,
+        progress: &Progress,
+        cancel: &CancellationToken,
+    ) -> Result<Pruned> {
+        if !self.dry_run {
+            execute::execute(&self.store, &mut self.plan, progress, cancel).await?;
+        }
+        let backups: Vec<Verdict> = self.plan.verdicts.into_values().collect();
+        let freed_bytes = backups.iter().map(|verdict| verdict.freed_bytes).sum();
+        Ok(Pruned { backups, freed_bytes, notes: self.plan.notes })
+    }
 }
 
 /// The earlier of this machine's and the store's time.

@@ -92,7 +92,7 @@ pub(super) async fn plan(
 ) -> Result<Plan> {
     let mut planner = Planner { store, options, clocks, plan: Plan::default() };
     let mut expired = planner.ages(&collection);
-    if let Expiry::ByAge { .. } = options.expiry {
+    if options.expiry.keeps_the_newest() {
         planner.keep_the_newest(&collection, &mut expired).await?;
     }
     for (full, chain) in &collection {
@@ -121,6 +121,7 @@ impl Planner<'_> {
                 id: folder.id,
                 kind: kind(*folder).name(),
                 data_from,
+                complete: matches!(member.state, State::Complete(_)),
                 action,
                 reason,
                 stored_bytes: member.bytes(),
@@ -189,7 +190,7 @@ impl Planner<'_> {
                 let reason = format!("{} old, {plural} are kept {}", age(old), exactly(period));
                 (old >= period, reason)
             }
-            Expiry::Named(named) => match named.get(&folder.id) {
+            Expiry::Named { backups, .. } => match backups.get(&folder.id) {
                 None => (false, "it is not among those that are to expire".to_owned()),
                 Some(until) => (*until <= self.clocks.careful, format!("kept until {until}")),
             },
@@ -212,7 +213,7 @@ impl Planner<'_> {
         let mut groups: HashMap<String, Vec<(Folder, &Stored)>> = HashMap::new();
         for (folder, member) in collection.values().flatten() {
             if let State::Complete(stored) = &member.state {
-                groups.entry(group(&stored.manifest)).or_default().push((*folder, stored));
+                groups.entry(self.group(&stored.manifest)).or_default().push((*folder, stored));
             }
         }
         for mut group in groups.into_values() {
@@ -243,6 +244,19 @@ impl Planner<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Names what backups are alike: those of the same cluster, of the same targets. A collection of
+    /// which somebody names what expires is that of one cluster, on whatever server that is.
+    fn group(&self, manifest: &Manifest) -> String {
+        let targets = serde_json::to_string(&manifest.targets).unwrap_or_default();
+        let source = &manifest.source;
+        match self.options.expiry {
+            Expiry::ByAge { .. } => {
+                format!("{} {} {targets}", source.engine, source.system_identifier)
+            }
+            Expiry::Named { .. } => targets,
+        }
     }
 
     /// What keeps a backup from being restored, as far as its packs' lengths tell.
@@ -490,12 +504,6 @@ fn deletion(folder: Folder, member: &Member, needs: &HashMap<String, Vec<BackupI
 
 fn kind(folder: Folder) -> BackupType {
     if folder.id == folder.full { BackupType::Full } else { BackupType::Incremental }
-}
-
-/// Names what backups are alike: those of the same cluster, of the same targets.
-fn group(manifest: &Manifest) -> String {
-    let targets = serde_json::to_string(&manifest.targets).unwrap_or_default();
-    format!("{} {} {targets}", manifest.source.engine, manifest.source.system_identifier)
 }
 
 /// The time from then to now; none, if then is yet to come.

@@ -21,7 +21,7 @@ use strongroom_format::manifest::{BackupType, Manifest, Source, Targets};
 use strongroom_format::{BackupId, FORMAT_VERSION, piece};
 use tempfile::TempDir;
 
-use super::{Action, Expiry, PruneOptions, Pruned, discard, run};
+use super::{Action, Expiry, Prepared, PruneOptions, Pruned, discard, prepare, run};
 use crate::collection::{self, Backup, Entry};
 use crate::progress::Progress;
 use crate::store::Store;
@@ -957,6 +957,12 @@ mod crashes_and_interleavings {
     }
 }
 
+/// These expire at these times.
+fn named(times: &[(Folder, Timestamp)], keep_newest: bool) -> Expiry {
+    let backups = times.iter().map(|(folder, time)| (folder.id, *time)).collect();
+    Expiry::Named { backups, keep_newest }
+}
+
 #[test]
 fn named_backups_expire_when_their_time_is_over_and_no_others_do() {
     let mut world = World::new(None);
@@ -965,10 +971,7 @@ fn named_backups_expire_when_their_time_is_over_and_no_others_do() {
     let newest = world.full(1);
     world.wait(40 * DAY);
     let (past, soon) = (world.now - DAY, world.now + DAY);
-    let named = |times: &[(Folder, Timestamp)]| {
-        Expiry::Named(times.iter().map(|(folder, time)| (folder.id, *time)).collect())
-    };
-    let expiry = named(&[(child, past), (newest, soon)]);
+    let expiry = named(&[(child, past), (newest, soon)], true);
     let pruned = world.prune_with(&PruneOptions { expiry, ..world.options(DAY) }).unwrap();
     assert_eq!(world.action(&pruned, old).0, Action::Keep, "it was not named");
     assert_eq!(world.action(&pruned, child).0, Action::Expire);
@@ -977,12 +980,73 @@ fn named_backups_expire_when_their_time_is_over_and_no_others_do() {
     // Who names the newest wants it gone: a deleted cluster loses all.
     world.wait(2 * DAY);
     for _ in 0..2 {
-        let expiry = named(&[(old, past), (newest, soon)]);
+        let expiry = named(&[(old, past), (newest, soon)], false);
         world.prune_with(&PruneOptions { expiry, ..world.options(DAY) }).unwrap();
         world.wait(2 * DAY);
     }
     assert!(world.complete().is_empty());
     assert_eq!(files(world.folder.path()), Vec::<PathBuf>::new(), "nothing of them is left");
+}
+
+#[test]
+fn of_named_backups_the_newest_in_order_stays_if_that_is_wished() {
+    for keep_newest in [true, false] {
+        let mut world = World::new(None);
+        let old = world.full(1);
+        let good = world.full(1);
+        // Of another server, since the cluster moved.
+        let moved = world.full(2);
+        fs::remove_file(world.folder.path().join(&world.taken[&moved].packs[0].path)).unwrap();
+        world.taken.get_mut(&moved).unwrap().damaged = true;
+        world.wait(3 * DAY);
+        let all = [old, good, moved].map(|folder| (folder, world.now - DAY));
+        let options =
+            PruneOptions { expiry: named(&all, keep_newest), ..world.options(Duration::ZERO) };
+        let pruned = world.prune_with(&options).unwrap();
+        let stays = match keep_newest {
+            true => BTreeSet::from([good, moved]),
+            false => BTreeSet::new(),
+        };
+        assert_eq!(world.complete(), stays);
+        for verdict in &pruned.backups {
+            assert!(verdict.complete);
+            let kept = stays.iter().any(|folder| folder.id == verdict.id);
+            assert_eq!(verdict.action == Action::Keep, kept, "{}", verdict.reason);
+        }
+    }
+}
+
+#[test]
+fn what_is_spared_stays() {
+    let mut world = World::new(None);
+    let full = world.full(1);
+    let child = world.on_top(full, 0);
+    world.full(1);
+    world.wait(40 * DAY);
+    let (options, silent) = (world.options(DAY), Progress::silent());
+    let mut prepared = block_on(prepare(&world.store, &options, &silent)).unwrap();
+    let expires = |prepared: &Prepared| {
+        let all = prepared.backups().filter(|it| it.action == Action::Expire);
+        all.map(|it| it.id).collect::<Vec<_>>()
+    };
+    assert_eq!(expires(&prepared), [full.id, child.id]);
+    assert_eq!(world.complete().len(), 3, "nothing has happened yet");
+    prepared.spare(child.id, "somebody reads it");
+    assert_eq!(expires(&prepared), [full.id]);
+    let cancel = CancellationToken::new();
+    let pruned = block_on(prepared.execute(&silent, &cancel)).unwrap();
+    world.date();
+    let (action, reason) = world.action(&pruned, child);
+    assert_eq!(action, Action::Keep);
+    assert!(reason.ends_with(", but somebody reads it"), "{reason}");
+    assert!(!world.complete().contains(&full) && world.complete().contains(&child));
+    // With all that it needs, for as long as it stays.
+    world.wait(2 * DAY);
+    let expiry = named(&[], false);
+    world.prune_with(&PruneOptions { expiry, ..world.options(DAY) }).unwrap();
+    for pack in &world.taken[&child].packs {
+        assert!(world.folder.path().join(&pack.path).is_file(), "{}", pack.path);
+    }
 }
 
 /// Every interruption of the dead job, and every one of its successor's discard.
