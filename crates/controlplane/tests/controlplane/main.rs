@@ -18,4 +18,5 @@ mod restores_killed;
 mod restoring;
 mod scheduler;
 mod simulation;
+mod storage_locations;
 mod support;
