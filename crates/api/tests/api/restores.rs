@@ -250,6 +250,12 @@ async fn figures_tell_how_backups_do() {
     let count = "strongroom_job_duration_seconds_count{kind=\"backup\",state=\"succeeded\"}";
     assert_eq!(value(count), 2.0);
 
+    // What has ended is counted for a day.
+    service.clock.advance(SignedDuration::from_hours(22));
+    let later = service.client.get(&url).send().await.unwrap().text().await.unwrap();
+    assert!(!later.contains("strongroom_jobs_ended{"), "{later}");
+    assert!(later.contains("strongroom_jobs_open{"), "{later}");
+
     // From elsewhere, a role is needed.
     let passed_on = service.client.get(&url).header("x-forwarded-for", "203.0.113.9");
     assert_eq!(passed_on.send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
