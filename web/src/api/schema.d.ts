@@ -2129,13 +2129,12 @@ export interface components {
             state: string;
             /**
              * Format: uuid
-             * @description The cluster whose backup it is. Left out, if you may not see that; what would tell of it is left
-             *     out, too.
+             * @description The cluster whose backup it is; null, if you may not see that. Then nothing else tells of it.
              */
             source_cluster_id?: string | null;
             /**
              * Format: uuid
-             * @description The cluster that it goes into. Left out, if you may not see that, with what would tell of it.
+             * @description The cluster that it goes into; null, if you may not see that. Then nothing else tells of it.
              */
             destination_cluster_id?: string | null;
             /**

@@ -250,10 +250,9 @@ pub struct Restore {
 pub struct RestoreDetails {
     /// How far it is: `PENDING`, `RUNNING`, `SUCCEEDED`, `FAILED` or `CANCELED`.
     pub state: String,
-    /// The cluster whose backup it is. Left out, if you may not see that; what would tell of it is left
-    /// out, too.
+    /// The cluster whose backup it is; null, if you may not see that. Then nothing else tells of it.
     pub source_cluster_id: Option<Uuid>,
-    /// The cluster that it goes into. Left out, if you may not see that, with what would tell of it.
+    /// The cluster that it goes into; null, if you may not see that. Then nothing else tells of it.
     pub destination_cluster_id: Option<Uuid>,
     /// When it was begun for the first time.
     pub started_at: Option<Timestamp>,

@@ -168,6 +168,15 @@ async fn who_may_restore_is_decided_by_roles_on_both_clusters() {
             assert_eq!(answer.status, expected, "{grants:?}: {answer:?}");
         }
     }
+    // Whoever has no role on the source sees that something was restored, and not where from.
+    let key = shops.service.key_with(&[(Role::ClusterAdmin, target)]).await;
+    let listed = shops.service.get(&key, &shops.path("/restores")).await.body;
+    let restore = &listed["restores"][0];
+    assert_eq!(restore["destination_cluster_name"], "target", "{listed}");
+    assert_eq!(restore["strongroom"]["destination_cluster_id"], shops.target);
+    assert_eq!(restore["source_cluster_name"], "");
+    assert_eq!(restore["strongroom"]["source_cluster_id"], Value::Null);
+    assert!(!listed.to_string().contains(&shops.source), "{listed}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
