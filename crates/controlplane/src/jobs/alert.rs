@@ -9,9 +9,12 @@ use serde_json::{Value, json};
 use strongroom_catalog::jobs::{Ending, Job, JobKind, NewJob};
 use strongroom_catalog::{CatalogError, Dialect};
 
-use super::{ATTEMPTS, Done, Running};
+use super::{Done, Running};
 use crate::alerts::{Alert, AlertCluster, AlertJob, Channel};
 use crate::{Error, Kind, Result};
+
+/// The attempt at which a replica without any channel believes that no other one has some either.
+const LEFT_TO_OTHERS: i64 = 5;
 
 pub(super) async fn run(running: &Running) -> Result<Done> {
     let channel = running.job.payload.get("channel").and_then(Value::as_str);
@@ -30,7 +33,7 @@ async fn fan_out(running: &Running) -> Result<Done> {
     let Running { app, job, lease, .. } = running;
     let channels = app.config().alerts.all();
     let others = app.catalog().dialect() == Dialect::Postgres;
-    if channels.is_empty() && others && job.attempts < ATTEMPTS {
+    if channels.is_empty() && others && job.attempts < LEFT_TO_OTHERS {
         return Err(Error::new(Kind::Unavailable, "this replica has no channel for alerts"));
     }
     let mut write = app.catalog().begin().await?;
