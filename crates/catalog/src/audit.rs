@@ -3,8 +3,17 @@
 //! Events are recorded in the transaction of the change that they tell of. They are never changed
 //! or removed: the database itself refuses. So they name people and objects by name beside the id,
 //! and refer to no other table. Details pass through [`crate::redact`].
+//!
+//! **Whoever follows the log misses nothing.** A reader goes on after the time of the last event that
+//! it got. So an event must not become visible with a time before one that others have read already.
+//! SQLite has one writer. On PostgreSQL transactions commit in any order, and replicas have clocks of
+//! their own; therefore events are written as the last thing before the commit, under a lock that is
+//! held until it is done, and dated after the last one that is there. Nothing is waited for behind that
+//! lock, so it can not be part of a deadlock. Clocks may differ by [`CLOCKS`]: the events of a clock that
+//! is further ahead do not drag the others along. A list has nothing that is later than its reader's
+//! clock; so followers get what is ahead of it when its time has come, and never go on from there before.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -128,6 +137,11 @@ pub struct AuditEvent {
     pub event: NewEvent,
 }
 
+/// By how much the clocks of replicas may differ, and the log still is in order.
+pub const CLOCKS: SignedDuration = SignedDuration::from_mins(1);
+/// The smallest difference between two times in the log.
+pub const TICK: SignedDuration = SignedDuration::from_micros(1);
+
 const COLUMNS: &str = "id, at, actor_kind, actor_id, actor_name, action, object_kind, object_id, \
                        object_name, cluster_id, address, request_id, outcome, details";
 
@@ -190,28 +204,63 @@ impl Catalog {
 }
 
 impl Write<'_> {
-    /// Records an event.
-    pub async fn record(&mut self, event: &NewEvent) -> Result<AuditEvent> {
+    /// Records an event; it is written with the commit.
+    pub async fn record(&mut self, event: &NewEvent) -> Result<()> {
+        self.events.push(event.clone());
+        Ok(())
+    }
+
+    /// Writes what was recorded. The last thing before the commit.
+    pub(crate) async fn write_events(&mut self) -> Result<()> {
+        if self.events.is_empty() {
+            return Ok(());
+        }
+        let at = self.moment().await?;
         let sql = format!(
             "INSERT INTO audit_events ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, \
-             $11, $12, $13, $14) RETURNING {COLUMNS}"
+             $11, $12, $13, $14)"
         );
-        let values = args![
-            AuditEventId::new(),
-            self.now(),
-            event.actor.kind,
-            event.actor.id,
-            redact::text(&event.actor.name),
-            event.action,
-            event.object_kind,
-            event.object_id,
-            event.object_name,
-            event.cluster,
-            event.address,
-            event.request_id,
-            event.outcome,
-            redact::json(&event.details),
-        ];
-        self.tx.one("recording an audit event", sqlx::AssertSqlSafe(sql), values).await
+        for event in std::mem::take(&mut self.events) {
+            let values = args![
+                AuditEventId::new(),
+                at,
+                event.actor.kind,
+                event.actor.id,
+                redact::text(&event.actor.name),
+                event.action,
+                event.object_kind,
+                event.object_id,
+                event.object_name,
+                event.cluster,
+                event.address,
+                event.request_id,
+                event.outcome,
+                redact::json(&event.details),
+            ];
+            let sql = sqlx::AssertSqlSafe(sql.clone());
+            self.tx.run("recording an audit event", sql, values).await?;
+        }
+        Ok(())
+    }
+
+    /// The time of this transaction's events: after those of all that committed before it.
+    async fn moment(&mut self) -> Result<Timestamp> {
+        let doing = "finding the place of an audit event";
+        let now = self.now();
+        let Some(lock) = self.tx.dialect().one_by_one() else { return Ok(now) };
+        self.tx.rows(doing, lock, args![]).await?;
+        let sql = "SELECT at FROM audit_events WHERE at <= $1 ORDER BY at DESC LIMIT 1";
+        let most_ahead = now.saturating_add(CLOCKS).unwrap_or(Timestamp::MAX);
+        let last = self.tx.find(doing, sql, args![most_ahead]).await?;
+        let next = |Moment(last)| last.saturating_add(TICK).unwrap_or(last);
+        Ok(last.map(next).map_or(now, |next| next.max(now)))
+    }
+}
+
+struct Moment(Timestamp);
+
+impl FromRow for Moment {
+    fn from_row(row: &Row) -> Result<Self> {
+        row.get("at").map(Moment)
     }
 }

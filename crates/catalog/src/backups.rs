@@ -140,6 +140,10 @@ impl FromRow for Backup {
     }
 }
 
+/// The newest backup in a location; only where all are retired, one of those.
+const NEWEST_IN: &str = "WHERE location_id = $1 \
+     ORDER BY CASE WHEN retired_at IS NULL THEN 0 ELSE 1 END, data_from DESC, id LIMIT 1";
+
 /// Which backups are wanted. Empty: all.
 #[derive(Clone, Debug, Default)]
 pub struct BackupFilter {
@@ -260,6 +264,12 @@ impl Catalog {
             }
         }
         Ok(None)
+    }
+
+    /// The newest backup that is known to lie in a location; a retired one, if there is no other.
+    pub async fn newest_backup_in(&self, location: LocationId) -> Result<Option<Backup>> {
+        let sql = sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM backups {NEWEST_IN}"));
+        self.database.find("reading a location's newest backup", sql, args![location]).await
     }
 
     /// A page of backups, newest first.
@@ -391,6 +401,12 @@ impl Write<'_> {
         recorded.map_err(|error| error.or_missing("cluster or storage location of backup", id))?;
         let sql = sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM backups WHERE id = $1"));
         self.tx.one("recording a backup", sql, args![id]).await
+    }
+
+    /// As [`Catalog::newest_backup_in`], within the transaction.
+    pub async fn newest_backup_in(&mut self, location: LocationId) -> Result<Option<Backup>> {
+        let sql = sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM backups {NEWEST_IN}"));
+        self.tx.find("reading a location's newest backup", sql, args![location]).await
     }
 
     /// Takes a backup off the lists, before it is removed. Refused while a job needs it.

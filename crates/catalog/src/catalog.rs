@@ -24,6 +24,7 @@ use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
+use crate::audit::NewEvent;
 use crate::clock::Clock;
 use crate::database::{Database, FromRow, Row, Transaction, args, failed, micros};
 use crate::dialect::Dialect;
@@ -91,6 +92,8 @@ impl fmt::Debug for Catalog {
 pub struct Write<'a> {
     pub(crate) catalog: &'a Catalog,
     pub(crate) tx: Transaction,
+    /// What the audit log gets at the commit.
+    pub(crate) events: Vec<NewEvent>,
 }
 
 impl fmt::Debug for Write<'_> {
@@ -127,7 +130,7 @@ impl Catalog {
 
     /// Begins a transaction that changes the catalog.
     pub async fn begin(&self) -> Result<Write<'_>> {
-        Ok(Write { catalog: self, tx: self.database.begin().await? })
+        Ok(Write { catalog: self, tx: self.database.begin().await?, events: Vec::new() })
     }
 
     /// Whether the database answers; for readiness checks.
@@ -190,7 +193,8 @@ fn row_id(row: &Row, id: &str) -> Result<(String, crate::database::Arg)> {
 
 impl Write<'_> {
     /// Makes the changes durable and visible.
-    pub async fn commit(self) -> Result<()> {
+    pub async fn commit(mut self) -> Result<()> {
+        self.write_events().await?;
         self.tx.commit().await
     }
 

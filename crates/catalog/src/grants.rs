@@ -314,7 +314,8 @@ impl Write<'_> {
     async fn has_administrator(&mut self) -> Result<bool> {
         let sql = "SELECT 1 FROM grants JOIN users ON users.id = grants.grantee_id \
                    WHERE grantee_kind = 'USER' AND role = 'ORG_ADMIN' \
-                   AND resource_kind = 'ORGANIZATION' AND disabled_at IS NULL LIMIT 1";
+                   AND resource_kind = 'ORGANIZATION' AND disabled_at IS NULL \
+                   AND password_hash IS NOT NULL LIMIT 1";
         Ok(!self.tx.rows("looking for an administrator", sql, args![]).await?.is_empty())
     }
 }

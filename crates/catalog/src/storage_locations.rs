@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::database::{FromRow, Row, args};
 use crate::page::{Query, Sort};
-use crate::sealed::{Place, Secret};
+use crate::sealed::{MasterKeys, Place, Secret};
 use crate::{Catalog, CatalogError, Listed, LocationId, Page, Result, Write};
 
 /// A place for backups. Its secrets are asked for apart ([`Catalog::location_secrets`]).
@@ -67,9 +67,22 @@ impl FromRow for StorageLocation {
     }
 }
 
+const SECRETS: &str = "SELECT url_sealed, encryption_sealed FROM storage_locations WHERE id = $1";
+
 struct Sealed {
     url: Vec<u8>,
     encryption: Option<Vec<u8>>,
+}
+
+impl Sealed {
+    fn open(&self, id: LocationId, keys: &MasterKeys) -> Result<LocationSecrets> {
+        let row = id.to_string();
+        let open = |bytes| keys.open(place(&row, "encryption_sealed"), bytes);
+        Ok(LocationSecrets {
+            url: keys.open(place(&row, "url_sealed"), &self.url)?,
+            encryption: self.encryption.as_deref().map(open).transpose()?,
+        })
+    }
 }
 
 impl FromRow for Sealed {
@@ -93,17 +106,10 @@ impl Catalog {
 
     /// What opens a location: for workers, never for a reply.
     pub async fn location_secrets(&self, id: LocationId) -> Result<LocationSecrets> {
-        let sql = "SELECT url_sealed, encryption_sealed FROM storage_locations WHERE id = $1";
-        let found = self.database.find("reading a storage location", sql, args![id]).await?;
+        let found = self.database.find("reading a storage location", SECRETS, args![id]).await?;
         let sealed: Sealed =
             found.ok_or_else(|| CatalogError::not_found("storage location", id))?;
-        let row = id.to_string();
-        let encryption = sealed.encryption.as_deref();
-        let open = |bytes| self.keys.open(place(&row, "encryption_sealed"), bytes);
-        Ok(LocationSecrets {
-            url: self.keys.open(place(&row, "url_sealed"), &sealed.url)?,
-            encryption: encryption.map(open).transpose()?,
-        })
+        sealed.open(id, &self.keys)
     }
 
     /// All locations, by name; or those of one region.
@@ -165,6 +171,22 @@ impl FromRow for Counted {
 }
 
 impl Write<'_> {
+    /// A location and what opens it, which both stay as they are until the commit.
+    pub async fn lock_location(
+        &mut self,
+        id: LocationId,
+    ) -> Result<(StorageLocation, LocationSecrets)> {
+        let doing = "locking a storage location";
+        let missing = || CatalogError::not_found("storage location", id);
+        let lock = self.tx.dialect().for_update();
+        let sql = format!("SELECT {COLUMNS} FROM storage_locations WHERE id = $1{lock}");
+        let found = self.tx.find(doing, sqlx::AssertSqlSafe(sql), args![id]).await?;
+        let location: StorageLocation = found.ok_or_else(missing)?;
+        let found = self.tx.find(doing, SECRETS, args![id]).await?;
+        let sealed: Sealed = found.ok_or_else(missing)?;
+        Ok((location, sealed.open(id, self.keys())?))
+    }
+
     /// What refers to a location. The location stays as it is until the commit.
     pub async fn use_of_location(&mut self, id: LocationId) -> Result<LocationUse> {
         let doing = "looking for what uses a storage location";

@@ -5,7 +5,8 @@
 //! crash swallows it. That job becomes one more for each channel, and those deliver. Slots keep all of
 //! it from being told twice by mistake: `alert/<job>` for a job that failed, `alert/<job>/webhook` for
 //! the webhook's part. Delivery is at least once: a receiver that took a message and did not say so
-//! gets it again, with the same `id`.
+//! gets it again, with the same `id`. What a replica has no channel for is tried again, too: another
+//! replica may have it.
 //!
 //! A webhook gets a `POST` with a JSON body. Where it has a secret, the header
 //! `x-strongroom-signature` is `sha256=` and the HMAC-SHA-256, in hexadecimal digits, of the value of
@@ -125,15 +126,14 @@ impl Channels {
     }
 
     pub(crate) async fn deliver(&self, channel: Channel, alert: &Alert) -> Result<()> {
+        // While the configuration of several replicas is changed, others have it, or have it still.
+        let missing = || {
+            Error::new(Kind::Unavailable, format!("this replica has no {channel} for alerts"))
+                .hint("give all replicas the same channels")
+        };
         match channel {
-            Channel::Webhook => match &self.webhook {
-                Some(webhook) => webhook.deliver(alert).await,
-                None => Ok(()),
-            },
-            Channel::Email => match &self.email {
-                Some(email) => email.deliver(alert).await,
-                None => Ok(()),
-            },
+            Channel::Webhook => self.webhook.as_ref().ok_or_else(missing)?.deliver(alert).await,
+            Channel::Email => self.email.as_ref().ok_or_else(missing)?.deliver(alert).await,
         }
     }
 }

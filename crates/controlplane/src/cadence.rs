@@ -178,6 +178,15 @@ pub fn is_missed(schedule: &Schedule, now: Timestamp) -> bool {
     now.duration_since(since) > frequency + patience
 }
 
+/// How long new backups of a cluster of this plan are kept for which so many days were set.
+pub fn retention(plan: Plan, days: i64) -> i64 {
+    match plan {
+        // Fixed, whatever was set while the cluster was on another plan.
+        Plan::Basic => DEFAULT_RETENTION,
+        _ => days,
+    }
+}
+
 /// Until when a backup of this type is kept that is taken at `at`. An incremental of the advanced plan
 /// goes with its full backup.
 pub fn expires_at(
@@ -188,6 +197,7 @@ pub fn expires_at(
     full: Option<Timestamp>,
 ) -> Timestamp {
     let days = |days: i64| at + SignedDuration::from_hours(24 * days.max(1));
+    let retention_days = retention(plan, retention_days);
     match (kind, plan) {
         (BackupType::Full, _) => days(retention_days),
         (BackupType::Incremental, Plan::Advanced) => full.unwrap_or(days(retention_days)),
@@ -486,6 +496,9 @@ mod tests {
         assert_eq!(days(Plan::Dedicated, BackupType::Full, 365), 365.0);
         assert_eq!(days(Plan::Dedicated, BackupType::Incremental, 30), 7.0);
         assert_eq!(days(Plan::Dedicated, BackupType::Incremental, 2), 2.0);
+        for before in [2, 30, 365] {
+            assert_eq!(days(Plan::Basic, BackupType::Full, before), 30.0);
+        }
         assert_eq!(expires_at(Plan::Advanced, BackupType::Incremental, 30, at, full), full_expires);
     }
 

@@ -10,6 +10,7 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use jiff::SignedDuration;
 use metrics::{counter, gauge, histogram, with_local_recorder};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusRecorder};
 use strongroom_catalog::clusters::ClusterFilter;
@@ -22,6 +23,9 @@ use crate::{App, Caller, Error, Kind, Permission, Result, cadence};
 /// Upper bounds of the groups of durations, in seconds.
 const BUCKETS: &[f64] =
     &[1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 4.0 * 3600.0, 12.0 * 3600.0, 24.0 * 3600.0];
+/// How long a job that has ended is counted. Jobs are kept for longer: all of them would be more than
+/// can be counted whenever somebody asks.
+const COUNTED: SignedDuration = SignedDuration::from_hours(24);
 /// How long a worker may say nothing.
 const SILENCE: Duration = Duration::from_secs(60);
 
@@ -85,7 +89,8 @@ impl App {
         let names = self.cluster_names().await?;
         let schedules = self.catalog().schedules().await?;
         let sums = self.catalog().backup_sums().await?;
-        let counts = self.catalog().job_counts().await?;
+        let ended_since = now.saturating_sub(COUNTED).unwrap_or(now);
+        let counts = self.catalog().job_counts(ended_since).await?;
         let recorder = PrometheusBuilder::new().build_recorder();
         with_local_recorder(&recorder, || {
             for schedule in &schedules {

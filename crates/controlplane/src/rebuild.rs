@@ -26,12 +26,13 @@ use strongroom_catalog::{BackupId, CatalogError, ClusterId, LocationId, Page, Se
 use strongroom_dataplane::collection::{self, Entry};
 use strongroom_dataplane::progress::Progress;
 use strongroom_dataplane::prune::{Action, PruneOptions, prepare};
-use strongroom_dataplane::store::Store;
+use strongroom_dataplane::store::{Place, Store};
 use strongroom_format::BackupId as EngineId;
 use strongroom_format::manifest::Manifest;
 
 use crate::app::collection::{Collection, as_recorded};
 use crate::app::done;
+use crate::app::storage_locations::LocationChange;
 use crate::jobs::prune;
 use crate::{App, Caller, Permission, Result};
 
@@ -69,7 +70,8 @@ pub struct RebuiltCluster {
 }
 
 impl App {
-    /// The storage location with this URL, made if there is none.
+    /// The storage location at the place that this URL names, made if there is none. One that is known
+    /// is opened with this URL and key from now on.
     pub async fn adopt_location(
         &self,
         caller: &Caller,
@@ -80,9 +82,13 @@ impl App {
     ) -> Result<StorageLocation> {
         caller.require(Permission::ManageOrganization)?;
         let shown = Store::open(url.expose(), false)?.shown().to_owned();
-        let known = self.all_locations().await?;
-        if let Some(known) = known.into_iter().find(|location| location.url_shown == shown) {
-            return Ok(known);
+        let place = Place::of(url.expose())?;
+        for known in self.all_locations().await? {
+            let secrets = self.catalog().location_secrets(known.id).await?;
+            if Place::of(secrets.url.expose()).is_ok_and(|other| other == place) {
+                let change = LocationChange { name: None, url: Some(url), passphrase: encryption };
+                return self.change_storage_location(caller, known.id, change).await;
+            }
         }
         let new = NewLocation {
             name: name.to_owned(),

@@ -4,6 +4,7 @@
 //! location are parameters of its URL, and the URL that is shown has none.
 
 use strongroom_catalog::ClusterId;
+use strongroom_dataplane::store;
 use strongroom_format::manifest::BackupType;
 
 /// The statement of a backup of a cluster into a storage location, which is shown as `location`.
@@ -17,7 +18,8 @@ pub fn backup(kind: BackupType, location: &str, cluster: ClusterId) -> String {
 
 /// The URL of a cluster's collection in a storage location, without secrets.
 pub fn within(location: &str, cluster: ClusterId) -> String {
-    format!("{}/{cluster}", location.trim_end_matches('/'))
+    // Its name is that of a folder.
+    store::within(location, &cluster.to_string()).unwrap_or_else(|_| location.to_owned())
 }
 
 /// A name as a person would type it.
@@ -43,6 +45,11 @@ mod tests {
         assert_eq!(
             backup(BackupType::Full, "s3://b/it's/", cluster),
             "BACKUP INTO 's3://b/it''s/0192f0c1-2345-7abc-8def-0123456789ab' WITH detached"
+        );
+        assert_eq!(
+            backup(BackupType::Full, "s3://b/x?AWS_ENDPOINT=http://h:9000", cluster),
+            "BACKUP INTO 's3://b/x/0192f0c1-2345-7abc-8def-0123456789ab?AWS_ENDPOINT=http://h:9000' \
+             WITH detached"
         );
         assert_eq!(
             backup(BackupType::Incremental, "file:///var/b", cluster),

@@ -1275,7 +1275,10 @@ export interface components {
         ChangeStorageLocation: {
             /** @description Another name. */
             name?: string | null;
-            /** @description Its URL with other keys. Another place is refused once backups lie in this one. */
+            /**
+             * @description Its URL with other keys. Once backups lie here, another place is refused unless the newest of
+             *     them is found there.
+             */
             url?: string | null;
             /** @description Another passphrase; refused once backups lie here. */
             passphrase?: string | null;
@@ -2024,9 +2027,9 @@ export interface components {
              * @description Tables that are known.
              */
             tables_total: number;
-            /** @description Some of the tables, those under way first. */
+            /** @description Some of the tables, those under way first; for those who may look into backups. */
             tables: components["schemas"]["TableProgress"][];
-            /** @description What somebody should know. */
+            /** @description What somebody should know; for those who may look into backups. */
             notes: string[];
         };
         /**
@@ -2090,9 +2093,9 @@ export interface components {
              * @description How much of it is done, from 0 to 1.
              */
             completion_percent: number;
-            /** @description The cluster whose backup it is. */
+            /** @description The cluster whose backup it is; empty, if you may not see that. */
             source_cluster_name: string;
-            /** @description The cluster that it goes into. */
+            /** @description The cluster that it goes into; empty, if you may not see that. */
             destination_cluster_name: string;
             /**
              * Format: date-time
@@ -2126,14 +2129,14 @@ export interface components {
             state: string;
             /**
              * Format: uuid
-             * @description The cluster whose backup it is.
+             * @description The cluster whose backup it is; null, if you may not see that. Then nothing else tells of it.
              */
-            source_cluster_id: string;
+            source_cluster_id?: string | null;
             /**
              * Format: uuid
-             * @description The cluster that it goes into.
+             * @description The cluster that it goes into; null, if you may not see that. Then nothing else tells of it.
              */
-            destination_cluster_id: string;
+            destination_cluster_id?: string | null;
             /**
              * Format: date-time
              * @description When it was begun for the first time.
@@ -2497,7 +2500,7 @@ export interface components {
             name: string;
             /** @description The region that it lies in. */
             region: string;
-            /** @description Its URL, without its parameters. */
+            /** @description Its URL without secrets; of its parameters, only who is asked for a bucket. */
             url: string;
             /** @description Whether backups are encrypted before they leave the service. */
             encrypted: boolean;

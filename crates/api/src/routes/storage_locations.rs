@@ -90,7 +90,8 @@ async fn get_storage_location(
 struct ChangeStorageLocation {
     /// Another name.
     name: Option<String>,
-    /// Its URL with other keys. Another place is refused once backups lie in this one.
+    /// Its URL with other keys. Once backups lie here, another place is refused unless the newest of
+    /// them is found there.
     #[schema(write_only)]
     url: Option<String>,
     /// Another passphrase; refused once backups lie here.

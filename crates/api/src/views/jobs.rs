@@ -68,9 +68,9 @@ pub struct Progress {
     pub tables_done: i32,
     /// Tables that are known.
     pub tables_total: i32,
-    /// Some of the tables, those under way first.
+    /// Some of the tables, those under way first; for those who may look into backups.
     pub tables: Vec<TableProgress>,
-    /// What somebody should know.
+    /// What somebody should know; for those who may look into backups.
     pub notes: Vec<String>,
 }
 

@@ -221,9 +221,9 @@ pub struct Restore {
     pub kind: RestoreType,
     /// How much of it is done, from 0 to 1.
     pub completion_percent: f64,
-    /// The cluster whose backup it is.
+    /// The cluster whose backup it is; empty, if you may not see that.
     pub source_cluster_name: String,
-    /// The cluster that it goes into.
+    /// The cluster that it goes into; empty, if you may not see that.
     pub destination_cluster_name: String,
     /// The time that the backup shows.
     pub backup_end_time: Timestamp,
@@ -250,10 +250,10 @@ pub struct Restore {
 pub struct RestoreDetails {
     /// How far it is: `PENDING`, `RUNNING`, `SUCCEEDED`, `FAILED` or `CANCELED`.
     pub state: String,
-    /// The cluster whose backup it is.
-    pub source_cluster_id: Uuid,
-    /// The cluster that it goes into.
-    pub destination_cluster_id: Uuid,
+    /// The cluster whose backup it is; null, if you may not see that. Then nothing else tells of it.
+    pub source_cluster_id: Option<Uuid>,
+    /// The cluster that it goes into; null, if you may not see that. Then nothing else tells of it.
+    pub destination_cluster_id: Option<Uuid>,
     /// When it was begun for the first time.
     pub started_at: Option<Timestamp>,
     /// The SQL statement that it stands for, without secrets.
@@ -298,6 +298,11 @@ fn grpc_code(code: &str) -> i32 {
         "damaged" => 15,
         _ => 13,
     }
+}
+
+/// The id of a cluster that may be told: not nil.
+fn told(cluster: Uuid) -> Option<Uuid> {
+    Some(cluster).filter(|id| !id.is_nil())
 }
 
 impl Restore {
@@ -346,8 +351,8 @@ impl Restore {
             restore_opts: choices.into(),
             strongroom: RestoreDetails {
                 state: job.state.name().to_uppercase(),
-                source_cluster_id: restore.source.uuid(),
-                destination_cluster_id: restore.destination.uuid(),
+                source_cluster_id: told(restore.source.uuid()),
+                destination_cluster_id: told(restore.destination.uuid()),
                 started_at: job.started_at,
                 statement: job.statement,
                 progress,

@@ -17,7 +17,7 @@ pub struct StorageLocation {
     pub name: String,
     /// The region that it lies in.
     pub region: String,
-    /// Its URL, without its parameters.
+    /// Its URL without secrets; of its parameters, only who is asked for a bucket.
     pub url: String,
     /// Whether backups are encrypted before they leave the service.
     pub encrypted: bool,

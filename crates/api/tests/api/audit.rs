@@ -88,6 +88,26 @@ async fn every_change_is_in_it_and_no_secret() {
 }
 
 #[tokio::test]
+async fn what_a_clock_far_ahead_has_recorded_puts_nobody_off() {
+    let service = TestService::start().await;
+    let key = service.key(&[Role::OrgAdmin]).await;
+    let now = service.app.now();
+    for (name, clock) in [("ahead", now + SignedDuration::from_hours(24)), ("right", now)] {
+        service.clock.set(clock);
+        service.ask(&key, Method::PATCH, "/organization", json!({ "name": name })).await;
+    }
+    let path = "/auditlogevents?action=UPDATE_ORGANIZATION_NAME";
+    let read = service.get(&key, path).await;
+    assert_eq!(read.body["entries"].as_array().unwrap().len(), 1, "{read:?}");
+    assert_eq!(read.body["entries"][0]["strongroom"]["details"]["name"], "right");
+    // Its time comes.
+    let next = read.body["next_starting_from"].as_str().unwrap();
+    service.clock.set(now + SignedDuration::from_hours(24));
+    let read = service.get(&key, &format!("{path}&starting_from={next}")).await;
+    assert_eq!(read.body["entries"][0]["strongroom"]["details"]["name"], "ahead", "{read:?}");
+}
+
+#[tokio::test]
 async fn it_is_read_from_any_moment_in_both_directions() {
     let service = TestService::start().await;
     let key = service.key(&[Role::OrgAdmin]).await;

@@ -117,7 +117,7 @@ async fn a_basic_cluster_has_fixed_ones() {
     let same = json!({ "frequency_minutes": 1440, "retention_days": 30 });
     assert_eq!(patch(&service, &key, &path, same).await.status, StatusCode::OK);
 
-    // As another plan it may; and it keeps what was set when it comes back.
+    // As another plan it may; when it comes back, new backups are kept for the time of this one.
     let cluster = path.trim_end_matches("/backups-config");
     let plan = |plan: &str| json!({ "strongroom": { "plan": plan } });
     patch(&service, &key, cluster, plan("STANDARD")).await;
@@ -126,7 +126,16 @@ async fn a_basic_cluster_has_fixed_ones() {
     assert_eq!(values(&often), (&json!(true), &json!(5), &json!(90)), "{often:?}");
     patch(&service, &key, cluster, plan("BASIC")).await;
     let back = service.get(&key, &path).await;
-    assert_eq!(values(&back), (&json!(true), &json!(1440), &json!(90)));
+    assert_eq!(values(&back), (&json!(true), &json!(1440), &json!(30)));
+    assert_eq!(back.body["strongroom"]["allowed_retentions"], json!([30]));
+    let same = json!({ "frequency_minutes": 1440, "retention_days": 30 });
+    assert_eq!(patch(&service, &key, &path, same).await.body, back.body);
+    let other = patch(&service, &key, &path, json!({ "retention_days": 90 })).await;
+    assert_eq!(other.status, StatusCode::BAD_REQUEST, "{other:?}");
+    // What was set for the other plan is still set for it.
+    patch(&service, &key, cluster, plan("STANDARD")).await;
+    let again = service.get(&key, &path).await;
+    assert_eq!(values(&again), (&json!(true), &json!(1440), &json!(90)));
 }
 
 #[tokio::test]

@@ -168,6 +168,15 @@ async fn who_may_restore_is_decided_by_roles_on_both_clusters() {
             assert_eq!(answer.status, expected, "{grants:?}: {answer:?}");
         }
     }
+    // Whoever has no role on the source sees that something was restored, and not where from.
+    let key = shops.service.key_with(&[(Role::ClusterAdmin, target)]).await;
+    let listed = shops.service.get(&key, &shops.path("/restores")).await.body;
+    let restore = &listed["restores"][0];
+    assert_eq!(restore["destination_cluster_name"], "target", "{listed}");
+    assert_eq!(restore["strongroom"]["destination_cluster_id"], shops.target);
+    assert_eq!(restore["source_cluster_name"], "");
+    assert_eq!(restore["strongroom"]["source_cluster_id"], Value::Null);
+    assert!(!listed.to_string().contains(&shops.source), "{listed}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -249,6 +258,12 @@ async fn figures_tell_how_backups_do() {
     assert_eq!(value("strongroom_jobs_open{kind=\"backup\",state=\"pending\"}"), 0.0);
     let count = "strongroom_job_duration_seconds_count{kind=\"backup\",state=\"succeeded\"}";
     assert_eq!(value(count), 2.0);
+
+    // What has ended is counted for a day.
+    service.clock.advance(SignedDuration::from_hours(22));
+    let later = service.client.get(&url).send().await.unwrap().text().await.unwrap();
+    assert!(!later.contains("strongroom_jobs_ended{"), "{later}");
+    assert!(later.contains("strongroom_jobs_open{"), "{later}");
 
     // From elsewhere, a role is needed.
     let passed_on = service.client.get(&url).header("x-forwarded-for", "203.0.113.9");

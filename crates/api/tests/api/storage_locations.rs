@@ -49,7 +49,8 @@ async fn a_bucket_is_kept_with_its_keys_and_shown_without() {
     });
     let made = create(&service, &key, body).await;
     assert_eq!(made.status, StatusCode::OK, "{made:?}");
-    assert_eq!(made.body["url"], format!("s3://{}/backups", s3.bucket()));
+    let shown = format!("s3://{}/backups?AWS_ENDPOINT={}", s3.bucket(), s3.endpoint());
+    assert_eq!(made.body["url"], shown);
     assert_eq!(made.body["encrypted"], true);
     let path = format!("/storage-locations/{}", made.body["id"].as_str().unwrap());
     let checked = service.ask(&key, Method::POST, &format!("{path}/check"), Value::Null).await;

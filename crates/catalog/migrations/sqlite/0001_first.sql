@@ -222,6 +222,8 @@ CREATE INDEX jobs_running ON jobs (lease_until) WHERE state = 'running';
 CREATE INDEX jobs_of_backup ON jobs (backup_id) WHERE state IN ('pending', 'running');
 CREATE INDEX jobs_of_cluster ON jobs (cluster_id, kind, created_at, id);
 CREATE INDEX jobs_by_time ON jobs (created_at, id);
+-- All that counting those of the last day asks for.
+CREATE INDEX jobs_ended ON jobs (finished_at, kind, state, error_code) WHERE finished_at IS NOT NULL;
 
 CREATE TABLE restores (
     job_id TEXT PRIMARY KEY REFERENCES jobs (id) ON DELETE CASCADE,

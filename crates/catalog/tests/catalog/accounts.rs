@@ -1,11 +1,16 @@
 //! Who is who, who may what, who did what.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use serde_json::json;
-use strongroom_catalog::audit::{Actor, EventFilter, NewEvent, Outcome};
+use strongroom_catalog::audit::{Actor, AuditEvent, EventFilter, NewEvent, Outcome, TICK};
 use strongroom_catalog::grants::{Grantee, Resource, Role};
 use strongroom_catalog::sessions::Lifetime;
 use strongroom_catalog::users::{HashedPassword, NewUser};
-use strongroom_catalog::{Catalog, CatalogError, Page, Secret, UserId};
+use strongroom_catalog::{
+    Catalog, CatalogError, Dialect, FakeClock, KeySource, Order, Page, Secret, UserId,
+};
 
 use crate::support::{hours, seconds};
 
@@ -24,6 +29,26 @@ async fn user(catalog: &Catalog, email: &str, password: Option<&str>) -> UserId 
     let user = write.create_user(&new).await.unwrap();
     write.commit().await.unwrap();
     user.id
+}
+
+/// Somebody who reads the log again and again, each time after what came last.
+#[derive(Default)]
+struct Follower(tokio::sync::Mutex<Vec<AuditEvent>>);
+
+impl Follower {
+    async fn read(&self, catalog: &Catalog) {
+        let mut read = self.0.lock().await;
+        let from = read.last().map(|last| last.at + TICK);
+        let filter = EventFilter { from, ..EventFilter::default() };
+        // The clocks stand still, and what was dated after others lies ahead of them.
+        let as_of = Some(catalog.now() + seconds(1));
+        let page = Page { as_of, ..Page::first(1000).order(Order::Ascending) };
+        read.extend(catalog.audit_events(&filter, &page).await.unwrap().items);
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.try_lock().unwrap().iter().map(|event| event.event.action.clone()).collect()
+    }
 }
 
 on_both! {
@@ -209,13 +234,16 @@ on_both! {
 
     async fn the_last_administrator_stays(test: Test) {
         let catalog = &test.catalog;
+        let password = Some("correct horse");
         let (ann, bob) = (
-            user(catalog, "ann@example.com", None).await,
-            user(catalog, "bob@example.com", None).await,
+            user(catalog, "ann@example.com", password).await,
+            user(catalog, "bob@example.com", password).await,
         );
+        // Who was invited and has no password yet can not sign in, and does not count.
+        let invited = user(catalog, "carl@example.com", None).await;
         let mut write = catalog.begin().await.unwrap();
         let on = Resource::Organization(write.ensure_organization("x").await.unwrap().id);
-        for id in [ann, bob] {
+        for id in [ann, bob, invited] {
             write.grant(Grantee::User(id), Role::OrgAdmin, on).await.unwrap();
         }
         write.commit().await.unwrap();
@@ -242,6 +270,57 @@ on_both! {
         assert!(write.set_grants(Grantee::User(last), &[(Role::OrgMember, on)]).await.is_err());
         drop(write);
         assert_eq!(catalog.grants_of(Grantee::User(last)).await.unwrap().len(), 1);
+    }
+
+    async fn whoever_follows_the_log_misses_nothing(test: Test) {
+        // On SQLite nobody else can begin to write before the first one has ended.
+        if test.catalog.dialect() == Dialect::Sqlite {
+            return;
+        }
+        let follower = Follower::default();
+        let event = |name: &str| NewEvent::done(Actor::system("x"), name, "cluster");
+        // The clock of this replica is behind.
+        let keys = KeySource::File(test.key_file.clone());
+        let behind = Arc::new(FakeClock::at(test.catalog.now() - seconds(30)));
+        let behind = Catalog::open(&test.address, keys, behind).await.unwrap();
+
+        let mut early = test.catalog.begin().await.unwrap();
+        early.record(&event("began early")).await.unwrap();
+        test.clock.advance(seconds(1));
+        let mut late = test.catalog.begin().await.unwrap();
+        late.record(&event("began late")).await.unwrap();
+        late.commit().await.unwrap();
+        follower.read(&test.catalog).await;
+        early.commit().await.unwrap();
+        follower.read(&test.catalog).await;
+        let mut write = behind.begin().await.unwrap();
+        write.record(&event("behind")).await.unwrap();
+        write.commit().await.unwrap();
+        follower.read(&test.catalog).await;
+        assert_eq!(follower.names(), ["began late", "began early", "behind"]);
+
+        // Many at once, from both.
+        let follower = Arc::new(follower);
+        let mut writing = tokio::task::JoinSet::new();
+        for writer in 0..8_u64 {
+            let (read, follower) = (test.catalog.clone(), follower.clone());
+            let catalog = if writer % 2 == 0 { read.clone() } else { behind.clone() };
+            writing.spawn(async move {
+                for number in 0..20 {
+                    let mut write = catalog.begin().await.unwrap();
+                    write.record(&event(&format!("{writer}.{number}"))).await.unwrap();
+                    let pause = std::time::Duration::from_millis((writer + number) % 5);
+                    tokio::time::sleep(pause).await;
+                    write.commit().await.unwrap();
+                    follower.read(&read).await;
+                }
+            });
+        }
+        writing.join_all().await;
+        follower.read(&test.catalog).await;
+        let names = follower.names();
+        assert_eq!(names.len(), 3 + 8 * 20);
+        assert_eq!(names.iter().collect::<HashSet<_>>().len(), names.len());
     }
 
     async fn events_are_kept_with_their_change_or_not_at_all(test: Test) {

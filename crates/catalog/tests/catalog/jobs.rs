@@ -38,6 +38,40 @@ fn is_lost<T: std::fmt::Debug>(result: Result<T, CatalogError>) -> bool {
 }
 
 on_both! {
+    async fn what_ended_long_ago_is_not_counted(test: Test) {
+        let catalog = &test.catalog;
+        let cluster = test.cluster("ledger").await;
+        let counts = async || {
+            let counted = catalog.job_counts(catalog.now() - hours(24)).await.unwrap();
+            let mut counted: Vec<_> = counted
+                .into_iter()
+                .map(|it| (it.kind, it.state, it.code.unwrap_or_default(), it.jobs))
+                .collect();
+            counted.sort_by_key(|(kind, state, ..)| (kind.name(), state.name()));
+            counted
+        };
+        let failed = Ending::Failed { code: "denied".into(), message: "no".into() };
+        for ending in [well(), failed.clone(), failed] {
+            enqueue(catalog, &NewJob::of(JobKind::Backup, cluster.id)).await;
+            let Claimed { lease, .. } = claim(catalog).await.unwrap();
+            finish(catalog, &lease, &ending).await.unwrap();
+        }
+        enqueue(catalog, &NewJob::of(JobKind::Restore, cluster.id)).await;
+        claim(catalog).await.unwrap();
+        enqueue(catalog, &NewJob::of(JobKind::Drill, cluster.id)).await;
+        let open = [
+            (JobKind::Drill, JobState::Pending, String::new(), 1),
+            (JobKind::Restore, JobState::Running, String::new(), 1),
+        ];
+        let ended = [
+            (JobKind::Backup, JobState::Failed, "denied".to_owned(), 2),
+            (JobKind::Backup, JobState::Succeeded, String::new(), 1),
+        ];
+        assert_eq!(counts().await, [ended, open.clone()].concat());
+        test.clock.advance(hours(25));
+        assert_eq!(counts().await, open, "what waits or runs is counted however old it is");
+    }
+
     async fn a_job_goes_from_waiting_to_its_end(test: Test) {
         let catalog = &test.catalog;
         let cluster = test.cluster("ledger").await;

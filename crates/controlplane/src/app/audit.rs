@@ -2,15 +2,12 @@
 
 use std::collections::HashMap;
 
-use jiff::{SignedDuration, Timestamp};
-use strongroom_catalog::audit::{AuditEvent, EventFilter};
+use jiff::Timestamp;
+use strongroom_catalog::audit::{AuditEvent, EventFilter, TICK};
 use strongroom_catalog::{CatalogError, ClusterId, Order, Page};
 
 use super::App;
 use crate::{Caller, Permission, Result};
-
-/// The smallest difference between two times in the log.
-const TICK: SignedDuration = SignedDuration::from_micros(1);
 
 /// Which part of the log is wanted.
 #[derive(Clone, Debug, Default)]

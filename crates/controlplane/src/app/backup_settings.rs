@@ -32,6 +32,8 @@ pub struct SettingsDetail {
 
 impl SettingsDetail {
     fn new(cluster: &Cluster, settings: BackupSettings) -> Self {
+        let retention_days = cadence::retention(cluster.plan, settings.retention_days);
+        let settings = BackupSettings { retention_days, ..settings };
         let retention_can_be_set =
             settings.retention_set_at.is_none() && cluster.plan != Plan::Basic;
         let allowed_retentions = match retention_can_be_set {
@@ -68,6 +70,9 @@ impl App {
         }
         let old = self.catalog().backup_settings(id).await?;
         check(&cluster, &old, change)?;
+        let fixed = cluster.plan == Plan::Basic;
+        let retention_days = change.retention_days.filter(|_| !fixed);
+        let change = SettingsChange { retention_days, ..change };
         let mut write = self.catalog().begin().await?;
         let new = write.change_backup_settings(id, change).await?;
         if new != old {
@@ -108,9 +113,12 @@ fn check(cluster: &Cluster, old: &BackupSettings, change: SettingsChange) -> Res
     if !same_or(frequency_minutes, old.frequency_minutes, frequencies) {
         return Err(not_among("frequency_minutes", frequency_minutes, frequencies, cluster));
     }
-    if cluster.plan == Plan::Basic && !same_or(retention_days, old.retention_days, &[]) {
-        let kept = [old.retention_days];
-        return Err(not_among("retention_days", retention_days, &kept, cluster));
+    if cluster.plan == Plan::Basic {
+        let kept = cadence::retention(cluster.plan, old.retention_days);
+        if !same_or(retention_days, kept, &[]) {
+            return Err(not_among("retention_days", retention_days, &[kept], cluster));
+        }
+        return check_drills(drill_every_days);
     }
     if !same_or(retention_days, old.retention_days, cadence::RETENTIONS) {
         return Err(not_among("retention_days", retention_days, cadence::RETENTIONS, cluster));
@@ -121,7 +129,11 @@ fn check(cluster: &Cluster, old: &BackupSettings, change: SettingsChange) -> Res
             "cluster already has a retention policy set, open a support ticket to change it",
         ));
     }
-    match drill_every_days {
+    check_drills(drill_every_days)
+}
+
+fn check_drills(every_days: Option<i64>) -> Result<()> {
+    match every_days {
         Some(days) if !(0..=RAREST_DRILL).contains(&days) => Err(Error::invalid(format!(
             "drill_every_days is {days}; it can be from 0 (never) to {RAREST_DRILL}"
         ))),

@@ -1,8 +1,11 @@
 //! Jobs, as people see them: lists, how far one is, and stopping it.
+//!
+//! Whoever may see a cluster sees its jobs, but not all of what they tell: names of tables are contents of
+//! backups, and a restore has another cluster at its other end, which may not exist for the caller.
 
 use serde_json::json;
 use strongroom_catalog::audit::NewEvent;
-use strongroom_catalog::jobs::{Job, JobFilter};
+use strongroom_catalog::jobs::{Job, JobFilter, JobKind};
 use strongroom_catalog::{ClusterId, JobId, Listed, Page};
 
 use super::{App, done};
@@ -19,12 +22,16 @@ impl App {
     ) -> Result<Listed<Job>> {
         let cluster = self.cluster_for(caller, Permission::SeeCluster, cluster).await?.id;
         let filter = JobFilter { cluster: Some(cluster), ..filter };
-        Ok(self.catalog().jobs(&filter, page).await?)
+        let mut listed = self.catalog().jobs(&filter, page).await?;
+        for job in &mut listed.items {
+            self.leave_out(caller, job).await?;
+        }
+        Ok(listed)
     }
 
     /// A job.
     pub async fn job(&self, caller: &Caller, id: JobId) -> Result<Job> {
-        let job = self.catalog().job(id).await?;
+        let mut job = self.catalog().job(id).await?;
         match job.cluster {
             // Whoever may not see the cluster is not told that there is such a job.
             Some(cluster) => caller
@@ -32,7 +39,23 @@ impl App {
                 .map_err(|_| Error::not_found("job", id))?,
             None => caller.require(Permission::ManageOrganization)?,
         }
+        self.leave_out(caller, &mut job).await?;
         Ok(job)
+    }
+
+    /// Leaves out what the caller may not know of a job of a cluster that it may see.
+    async fn leave_out(&self, caller: &Caller, job: &mut Job) -> Result<()> {
+        let Some(cluster) = job.cluster else { return Ok(()) };
+        if job.kind == JobKind::Restore && !caller.may(Permission::SeeCluster) {
+            let source = self.catalog().restore(job.id).await?.source;
+            if !caller.may_with(Permission::SeeCluster, source) {
+                leave_out_words(job);
+            }
+        }
+        if !caller.may_with(Permission::Restore, cluster) {
+            leave_out_contents(job);
+        }
+        Ok(())
     }
 
     /// Wishes that a job stops. One that waits is canceled at once; one that runs undoes what it did.
@@ -42,11 +65,12 @@ impl App {
             caller.require_with(Permission::Restore, cluster)?;
         }
         let mut write = self.catalog().begin().await?;
-        let canceled = write.cancel_job(id).await?;
+        let mut canceled = write.cancel_job(id).await?;
         let details = json!({"kind": job.kind, "state": canceled.state});
         let event = done(caller, "JOB_CANCELED", "job", id, details);
         write.record(&NewEvent { cluster: job.cluster, ..event }).await?;
         write.commit().await?;
+        self.leave_out(caller, &mut canceled).await?;
         Ok(canceled)
     }
 
@@ -67,4 +91,20 @@ impl App {
                 .unless(job.cancel_requested_at.is_some(), asked),
         ]
     }
+}
+
+/// Leaves out of a job's progress what names tables.
+pub(super) fn leave_out_contents(job: &mut Job) {
+    if let Some(progress) = job.progress.as_mut().and_then(|progress| progress.as_object_mut()) {
+        progress.remove("tables");
+        progress.remove("notes");
+    }
+}
+
+/// Leaves out everything of a restore's job in which a cluster may be named that is at one of its ends.
+pub(super) fn leave_out_words(job: &mut Job) {
+    leave_out_contents(job);
+    job.backup = None;
+    job.statement = None;
+    job.error_message = None;
 }

@@ -2,20 +2,26 @@
 //!
 //! A location is a URL that the engine opens; each cluster has a collection of its own in it. Secrets
 //! come in and never go out: what opens a location is sealed in the catalog, and shown is the URL
-//! without its parameters.
+//! without its parameters, but for who is asked.
 //!
 //! Once backups lie in a location, it stays where it is, and so does its passphrase: else they would
-//! be lost to those who look for them there. Keys of the bucket can be changed at any time.
+//! be lost to those who look for them there. Keys of the bucket can be changed at any time. A bucket of
+//! the same name at another endpoint is another place; it is taken for the same one only if the newest
+//! backup is found in it, as when a store got another address, or all of it was moved.
 
 use std::time::Duration;
 
 use serde_json::json;
+use strongroom_catalog::backups::Backup;
 use strongroom_catalog::storage_locations::{LocationSecrets, NewLocation, StorageLocation};
-use strongroom_catalog::{Listed, LocationId, Page, Secret};
-use strongroom_dataplane::store::Store;
+use strongroom_catalog::{BackupId, Listed, LocationId, Page, Secret};
+use strongroom_dataplane::store::{Place, Store};
 use strongroom_format::key;
+use strongroom_format::layout::{Folder, ObjectKey};
+use strongroom_format::manifest::{Found, Manifest};
 use url::Url;
 
+use super::collection::as_recorded;
 use super::organization::checked_name;
 use super::{App, done};
 use crate::{Caller, Error, Kind, Permission, Result};
@@ -70,7 +76,7 @@ impl App {
             .map_err(|error| unusable(error.to_string()))?;
         let url = Url::from_file_path(&folder)
             .map_err(|()| unusable("its path can not be written as a URL".to_owned()))?;
-        let shown = opened(url.as_str())?;
+        let shown = Store::open(url.as_str(), true)?.shown().to_owned();
         let new = NewLocation {
             name: FIRST.0.to_owned(),
             region: FIRST.1.to_owned(),
@@ -120,7 +126,7 @@ impl App {
         let new = NewLocation {
             name: checked_name("storage location", &name)?.to_owned(),
             region: checked_region(&region)?,
-            url_shown: opened_elsewhere(&url).await?,
+            url_shown: opened_elsewhere(&url, true).await?.shown().to_owned(),
             url,
             encryption: passphrase.map(checked_passphrase).transpose()?,
         };
@@ -141,54 +147,108 @@ impl App {
         change: LocationChange,
     ) -> Result<StorageLocation> {
         caller.require(Permission::ManageOrganization)?;
-        let old = self.catalog().location(id).await?;
-        let secrets = self.catalog().location_secrets(id).await?;
-        let shown = match &change.url {
-            Some(url) => opened_elsewhere(url).await?,
-            None => old.url_shown.clone(),
-        };
+        let name = change
+            .name
+            .as_deref()
+            .map(|name| checked_name("storage location", name))
+            .transpose()?;
         let passphrase = change.passphrase.map(checked_passphrase).transpose()?;
-        let other_passphrase = passphrase.is_some() && passphrase != secrets.encryption;
-        let other_url = change.url.as_ref().is_some_and(|url| *url != secrets.url);
+        // A store is asked before the transaction, which holds up others.
+        let url = match change.url {
+            Some(url) => Some(self.checked_place(id, url).await?),
+            None => None,
+        };
 
         let mut write = self.catalog().begin().await?;
+        let (old, secrets) = write.lock_location(id).await?;
         let mut changed = Vec::new();
         let mut new = old.clone();
-        if let Some(name) = &change.name {
-            let name = checked_name("storage location", name)?;
-            if name != old.name {
-                new = write.rename_location(id, name).await?;
-                changed.push("name");
-            }
+        if let Some(name) = name
+            && name != old.name
+        {
+            new = write.rename_location(id, name).await?;
+            changed.push("name");
         }
-        if shown != old.url_shown || other_passphrase {
+        let other_url = url.as_ref().filter(|given| given.url != secrets.url);
+        let mut moved = None;
+        if let Some(given) = other_url
+            && given.place != Place::of(secrets.url.expose())?
+        {
+            moved = Some(given);
+        }
+        let other_passphrase =
+            passphrase.as_ref().filter(|it| Some(*it) != secrets.encryption.as_ref());
+        if moved.is_some() || other_passphrase.is_some() {
             let used = write.use_of_location(id).await?;
-            let what = if other_passphrase { "the passphrase" } else { "the place" };
-            // Clusters that were never backed up into it lose nothing.
-            if used.backups > 0 || used.jobs > 0 {
+            let newest = write.newest_backup_in(id).await?.map(|backup| backup.id);
+            let found = moved.is_some_and(|given| given.holds == newest);
+            let what = if other_passphrase.is_some() { "the passphrase" } else { "the place" };
+            // Clusters that were never backed up into it lose nothing. A job goes on where it began.
+            if used.jobs > 0 || newest.is_some() && (other_passphrase.is_some() || !found) {
                 let reason = used.reason().unwrap_or_default();
                 let message =
                     format!("{what} of storage location {} can not be changed: {reason}", old.name);
-                return Err(Error::precondition(message).hint(
-                    "make another location; new keys of the same bucket are no change of place",
-                ));
+                return Err(Error::precondition(message).hint(match found && other_passphrase.is_none() {
+                    true => "wait for the jobs to end, or cancel them",
+                    false => {
+                        "make another location; new keys of the same bucket are no change of place"
+                    }
+                }));
             }
-            changed.push(if other_passphrase { "passphrase" } else { "place" });
+            changed.push(if other_passphrase.is_some() { "passphrase" } else { "place" });
         }
-        let secrets = LocationSecrets {
-            url: change.url.unwrap_or_else(|| secrets.url.clone()),
-            encryption: passphrase.or_else(|| secrets.encryption.clone()),
-        };
-        if other_url {
+        if other_url.is_some() {
             changed.push("url");
         }
-        if !changed.is_empty() {
+        if other_url.is_some() || other_passphrase.is_some() {
+            let shown = other_url.map_or(old.url_shown.clone(), |given| given.place.to_string());
+            let secrets = LocationSecrets {
+                url: other_url.map_or(&secrets.url, |given| &given.url).clone(),
+                encryption: other_passphrase.or(secrets.encryption.as_ref()).cloned(),
+            };
             new = write.set_location_secrets(id, &secrets, &shown).await?;
-            let details = json!({ "changed": changed, "old_name": old.name, "url": shown });
+        }
+        if !changed.is_empty() {
+            let details = json!({ "changed": changed, "old_name": old.name, "url": new.url_shown });
             write.record(&event(caller, "STORAGE_LOCATION_CHANGED", &new, details)).await?;
             write.commit().await?;
         }
         Ok(new)
+    }
+
+    /// Tries a URL that a location is to have. Where it names another place, backups that lie in the
+    /// location must be there.
+    async fn checked_place(&self, id: LocationId, url: Secret) -> Result<Given> {
+        let place = Place::of(url.expose())?;
+        let old = self.catalog().location_secrets(id).await?;
+        let newest = match place == Place::of(old.url.expose())? {
+            true => None,
+            false => self.catalog().newest_backup_in(id).await?,
+        };
+        let Some(newest) = newest else {
+            opened_elsewhere(&url, true).await?;
+            return Ok(Given { url, place, holds: None });
+        };
+        let name = self.catalog().location(id).await?.name;
+        let found = match tokio::time::timeout(CHECK, holds(&url, &newest)).await {
+            Ok(found) => {
+                found.map_err(|error| error.context(format!("looking for backups in {place}")))?
+            }
+            Err(_) => return Err(no_answer(&place.to_string())),
+        };
+        if !found {
+            let Backup { backup, .. } = &newest;
+            let message = format!(
+                "the place of storage location {name} can not be changed: its newest backup, {} of \
+                 cluster {}, is not in {place}",
+                backup.engine_id, backup.cluster
+            );
+            return Err(Error::precondition(message).hint(
+                "make another location, or copy everything to the new place first; new keys of the \
+                 same bucket are no change of place",
+            ));
+        }
+        Ok(Given { url, place, holds: Some(newest.id) })
     }
 
     /// Forgets a location that nothing refers to. What lies in it is not touched.
@@ -226,16 +286,7 @@ impl App {
             Ok(checked) => checked.map_err(|error| {
                 Error::from(error).context(format!("storage location {}", location.name))
             })?,
-            Err(_) => {
-                let message = format!(
-                    "storage location {} did not answer within {} s",
-                    location.name,
-                    CHECK.as_secs()
-                );
-                return Err(Error::new(Kind::Unavailable, message).hint(
-                    "check endpoint and region of its URL, and that it can be reached from here",
-                ));
-            }
+            Err(_) => return Err(no_answer(&format!("storage location {}", location.name))),
         }
         Ok(begun.elapsed())
     }
@@ -260,17 +311,50 @@ fn event(
     }
 }
 
-/// Opens a URL as the engine would. What may be shown of it.
-fn opened(url: &str) -> Result<String> {
-    Ok(Store::open(url, true)?.shown().to_owned())
+/// A URL that a location is to have.
+struct Given {
+    url: Secret,
+    place: Place,
+    /// The location's newest backup, if it was looked for there and found.
+    holds: Option<BackupId>,
 }
 
-/// The same beside this thread's work: making a folder on a network's disk may take long.
-async fn opened_elsewhere(url: &Secret) -> Result<String> {
+fn no_answer(what: &str) -> Error {
+    let message = format!("{what} did not answer within {} s", CHECK.as_secs());
+    Error::new(Kind::Unavailable, message)
+        .hint("check endpoint and region of its URL, and that it can be reached from here")
+}
+
+/// Opens a URL as the engine would, beside this thread's work: making a folder on a network's disk may
+/// take long.
+async fn opened_elsewhere(url: &Secret, create: bool) -> Result<Store> {
     let url = url.clone();
-    let opening = tokio::task::spawn_blocking(move || opened(url.expose()));
+    let opening = tokio::task::spawn_blocking(move || Store::open(url.expose(), create));
     let ended = |error| Error::new(Kind::Internal, "the service is stopping").caused_by(error);
-    opening.await.map_err(ended)?
+    Ok(opening.await.map_err(ended)??)
+}
+
+/// Whether a backup lies in the location that has this URL.
+async fn holds(url: &Secret, backup: &Backup) -> Result<bool> {
+    let Backup { backup: known, retired_at, .. } = backup;
+    let inner = strongroom_dataplane::store::within(url.expose(), &known.cluster.to_string())?;
+    let store = match opened_elsewhere(&Secret::new(inner), false).await {
+        Ok(store) => store,
+        Err(error) if error.kind() == Kind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let folder = Folder { id: known.engine_id, full: known.full };
+    let Some(bytes) = store.find(&ObjectKey::Manifest(folder).path()).await? else {
+        return Ok(false);
+    };
+    Ok(match Manifest::find(&bytes, folder) {
+        Ok(Found::Complete(stored)) => {
+            let there = as_recorded(&stored.manifest, known.cluster, known.location, None);
+            there.data_from == known.data_from && there.finished_at == known.finished_at
+        }
+        Ok(Found::Pruned(_)) => retired_at.is_some(),
+        Err(_) => false,
+    })
 }
 
 /// A region's name, as clouds spell theirs: `us-east1`, `europe-west3`, `local`.

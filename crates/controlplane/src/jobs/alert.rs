@@ -1,16 +1,20 @@
 //! Running an alert: finding out whom to tell, then telling one of them.
 //!
 //! The job that somebody enqueued has no channel. It becomes one for each channel that is set, in the
-//! transaction that ends it; each of those delivers its message, and is tried again by itself.
+//! transaction that ends it; each of those delivers its message, and is tried again by itself. Where
+//! other replicas may run, one that has no channel at all leaves the job to them first.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use strongroom_catalog::CatalogError;
 use strongroom_catalog::jobs::{Ending, Job, JobKind, NewJob};
+use strongroom_catalog::{CatalogError, Dialect};
 
 use super::{Done, Running};
 use crate::alerts::{Alert, AlertCluster, AlertJob, Channel};
 use crate::{Error, Kind, Result};
+
+/// The attempt at which a replica without any channel believes that no other one has some either.
+const LEFT_TO_OTHERS: i64 = 5;
 
 pub(super) async fn run(running: &Running) -> Result<Done> {
     running.check_attempts()?;
@@ -29,6 +33,10 @@ pub(super) async fn run(running: &Running) -> Result<Done> {
 async fn fan_out(running: &Running) -> Result<Done> {
     let Running { app, job, lease, .. } = running;
     let channels = app.config().alerts.all();
+    let others = app.catalog().dialect() == Dialect::Postgres;
+    if channels.is_empty() && others && job.attempts < LEFT_TO_OTHERS {
+        return Err(Error::new(Kind::Unavailable, "this replica has no channel for alerts"));
+    }
     let mut write = app.catalog().begin().await?;
     write.hold(lease).await?;
     for channel in &channels {

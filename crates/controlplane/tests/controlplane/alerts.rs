@@ -10,10 +10,15 @@ use sha2::Sha256;
 use strongroom_catalog::clusters::Plan;
 use strongroom_catalog::jobs::{JobFilter, JobKind, JobState, NewJob};
 use strongroom_catalog::restores::RestoreKind;
-use strongroom_catalog::{Page, Secret};
+use strongroom_catalog::{Address, FakeClock, JobId, Page, Secret};
 use strongroom_controlplane::alerts::{Channels, Email, Webhook};
+use strongroom_controlplane::jobs::Worker;
+use strongroom_controlplane::{App, Config};
+use strongroom_dataplane::CancellationToken;
+use strongroom_testkit::Cluster;
 
 use crate::restoring::{Service, block_on, everybody, request};
+use crate::support;
 
 /// What came in, in order.
 type Inbox = Arc<Mutex<Vec<(Vec<String>, String)>>>;
@@ -186,5 +191,92 @@ fn a_webhook_that_fails_is_tried_again_and_told_nothing_twice_by_mistake() {
             told["text"],
             "A backup of cluster source is missing: the last one was taken at 2026-11-22T12:00:00Z."
         );
+    });
+}
+
+/// Replicas over one catalog in PostgreSQL, some of which have channels.
+struct Replicas {
+    address: Address,
+    clock: Arc<FakeClock>,
+    folder: tempfile::TempDir,
+    _server: Cluster,
+}
+
+impl Replicas {
+    fn new() -> Self {
+        let server = Cluster::start();
+        server.create_database("catalog");
+        let address = Address::Postgres(Secret::new(server.url("catalog")));
+        let (clock, folder) =
+            (support::clock("2026-11-22T13:00:00Z"), tempfile::tempdir().unwrap());
+        Replicas { address, clock, folder, _server: server }
+    }
+
+    async fn replica(&self, channels: Channels) -> App {
+        let catalog = support::open(&self.address, self.folder.path(), self.clock.clone()).await;
+        let mut config = Config::new(self.folder.path());
+        config.alerts = channels;
+        App::start(catalog, config).await.unwrap()
+    }
+
+    async fn alert(&self, app: &App) -> JobId {
+        let payload = json!({ "event": "backup_missed" });
+        let slot = Some("missed".to_owned());
+        let mut write = app.catalog().begin().await.unwrap();
+        let new = NewJob { payload, slot, ..NewJob::new(JobKind::Alert) };
+        let made = write.enqueue(&new).await.unwrap();
+        write.commit().await.unwrap();
+        made.job.id
+    }
+
+    /// Lets a replica run what is due in a quarter of an hour; whether there was something.
+    async fn work(&self, app: &App) -> bool {
+        self.clock.advance(jiff::SignedDuration::from_mins(15));
+        Worker::new(app.clone(), 0).run_one(&CancellationToken::new()).await.unwrap()
+    }
+}
+
+#[test]
+fn a_replica_without_the_channel_leaves_the_alert_to_others() {
+    let (hook, posted) = webhook(&[200]);
+    block_on(async {
+        let replicas = Replicas::new();
+        let webhook = Some(Webhook { url: Secret::new(&hook), secret: None });
+        let with = replicas.replica(Channels { webhook, email: None }).await;
+        let without = replicas.replica(Channels::default()).await;
+        let id = replicas.alert(&with).await;
+        let state = async |id| with.catalog().job(id).await.unwrap().state;
+
+        // Neither finding out whom to tell nor telling is done by one that can not.
+        assert!(replicas.work(&without).await);
+        assert_eq!(state(id).await, JobState::Pending);
+        assert!(replicas.work(&with).await);
+        assert_eq!(state(id).await, JobState::Succeeded);
+        let part = with.catalog().job_of_slot("missed/webhook").await.unwrap().unwrap();
+        assert!(replicas.work(&without).await);
+        let tried = with.catalog().job(part.id).await.unwrap();
+        assert_eq!(tried.state, JobState::Pending, "{tried:#?}");
+        let message = tried.error_message.unwrap();
+        assert!(message.starts_with("this replica has no webhook for alerts"), "{message}");
+        assert_eq!(posted.lock().unwrap().len(), 0);
+        assert!(replicas.work(&with).await);
+        assert_eq!(state(part.id).await, JobState::Succeeded);
+        assert_eq!(posted.lock().unwrap().len(), 1);
+    });
+}
+
+#[test]
+fn where_nobody_is_told_alerts_end() {
+    block_on(async {
+        let replicas = Replicas::new();
+        let only = replicas.replica(Channels::default()).await;
+        let id = replicas.alert(&only).await;
+        for _ in 0..5 {
+            assert!(replicas.work(&only).await);
+        }
+        let ended = only.catalog().job(id).await.unwrap();
+        assert_eq!(ended.state, JobState::Succeeded, "{ended:#?}");
+        assert_eq!(ended.result, Some(json!({ "channels": 0 })));
+        assert!(!replicas.work(&only).await);
     });
 }

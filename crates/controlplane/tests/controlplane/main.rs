@@ -19,4 +19,5 @@ mod restores_killed;
 mod restoring;
 mod scheduler;
 mod simulation;
+mod storage_locations;
 mod support;

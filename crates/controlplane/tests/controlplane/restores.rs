@@ -3,14 +3,16 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use strongroom_catalog::Secret;
-use strongroom_catalog::clusters::{ClusterChange, IDLE, Plan};
+use jiff::SignedDuration;
+use serde_json::json;
+use strongroom_catalog::clusters::{Cluster as Attached, ClusterChange, IDLE, Plan};
 use strongroom_catalog::grants::Role;
-use strongroom_catalog::jobs::JobState;
-use strongroom_catalog::restores::{RestoreKind, RestoreObject};
+use strongroom_catalog::jobs::{JobKind, JobState};
+use strongroom_catalog::restores::{Restore, RestoreKind, RestoreObject};
+use strongroom_catalog::{Page, Secret};
 use strongroom_controlplane::app::attach::ClusterPatch;
 use strongroom_controlplane::jobs::Worker;
-use strongroom_controlplane::{Error, Kind};
+use strongroom_controlplane::{Caller, Error, Kind};
 use strongroom_dataplane::CancellationToken;
 use strongroom_dataplane::postgres::server::Server;
 use strongroom_dataplane::regions::{self, DatabaseRegions};
@@ -50,6 +52,68 @@ fn restoring_needs_the_right_on_source_and_destination() {
         let actions = service.app.restore_actions(&stranger, &restore);
         assert!(!actions[0].allowed && actions[0].reason.is_some());
         assert!(service.app.restore_actions(&caller, &restore)[0].allowed);
+    });
+}
+
+#[test]
+fn a_restore_tells_nobody_of_a_cluster_that_they_may_not_see() {
+    block_on(async {
+        let service = Service::start().await;
+        let (source, target) = service.attach_both(Plan::Dedicated).await;
+        service.back_up(&source).await;
+        let (app, catalog) = (&service.app, service.app.catalog());
+        let asked = app.create_restore(&everybody(), target.id, orders(source.id)).await.unwrap();
+        let id = asked.job.id;
+        let claimed = catalog.claim("w", &[JobKind::Restore], SignedDuration::from_mins(1)).await;
+        let progress = json!({ "fraction": 0.5, "tables_total": 1,
+            "tables": [{ "name": "orders" }], "notes": ["table orders has no owner"] });
+        catalog.heartbeat(&claimed.unwrap().unwrap().lease, Some(&progress)).await.unwrap();
+        let tables =
+            |restore: &Restore| restore.job.progress.as_ref().unwrap()["tables"].is_array();
+        let page = Page::default();
+        let list = async |caller: &Caller| {
+            app.restores(caller, target.id, None, None, &page).await.unwrap().items.remove(0)
+        };
+        let operator = |cluster: &Attached| (Role::ClusterOperatorWriter, cluster.id);
+        let watcher = |cluster: &Attached| (Role::MetricsViewer, cluster.id);
+
+        // Both ends, and contents.
+        let caller = somebody(&[watcher(&source), operator(&target)]);
+        let seen = app.restore(&caller, target.id, id).await.unwrap();
+        assert_eq!(seen, service.restore(id).await);
+        assert!(tables(&seen));
+        // Both ends, no contents.
+        let caller = somebody(&[watcher(&source), watcher(&target)]);
+        for seen in [app.restore(&caller, target.id, id).await.unwrap(), list(&caller).await] {
+            assert_eq!((seen.source_name.as_str(), seen.source), ("source", source.id));
+            assert!(!tables(&seen) && seen.job.progress.unwrap()["fraction"] == 0.5);
+        }
+        let job = app.job(&caller, id).await.unwrap();
+        assert!(job.statement.is_some() && !job.progress.unwrap().to_string().contains("orders"));
+        // Only where it goes to.
+        let caller = somebody(&[operator(&target)]);
+        for seen in [app.restore(&caller, target.id, id).await.unwrap(), list(&caller).await] {
+            assert_eq!(seen.destination_name, "target");
+            assert!(seen.source_name.is_empty() && seen.source.uuid().is_nil(), "{seen:?}");
+            assert!(!format!("{seen:?}").contains(&source.id.to_string()), "{seen:?}");
+            assert!(!format!("{seen:?}").contains("orders"), "{seen:?}");
+        }
+        let jobs = app.jobs(&caller, target.id, Default::default(), &page).await.unwrap().items;
+        for job in [&app.job(&caller, id).await.unwrap(), &jobs[0]] {
+            assert_eq!((&job.statement, job.id), (&None, id));
+            assert!(!format!("{job:?}").contains(&source.id.to_string()), "{job:?}");
+        }
+        // Only where it comes from.
+        let caller = somebody(&[operator(&source)]);
+        let seen = app.restore(&caller, source.id, id).await.unwrap();
+        assert_eq!(seen.source_name, "source");
+        assert!(seen.destination_name.is_empty() && seen.destination.uuid().is_nil(), "{seen:?}");
+        assert!(!app.restore_actions(&caller, &seen)[0].allowed);
+        assert_eq!(app.job(&caller, id).await.unwrap_err().kind(), Kind::NotFound);
+        // Whoever cancels it is told no more.
+        let caller = somebody(&[operator(&target)]);
+        let canceled = app.cancel_restore(&caller, target.id, id).await.unwrap();
+        assert!(canceled.source_name.is_empty() && canceled.job.statement.is_none());
     });
 }
 

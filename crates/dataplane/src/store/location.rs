@@ -5,11 +5,12 @@
 //! silent fallback to somebody else's credentials.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, S3ConditionalPut};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ClientOptions, ObjectStore, RetryConfig};
@@ -22,12 +23,63 @@ use crate::{Error, Kind, Result};
 pub(super) struct Opened {
     pub(super) objects: Arc<dyn ObjectStore>,
     pub(super) root: Path,
-    pub(super) shown: String,
+    pub(super) place: Place,
     /// The folder, where it is one of this machine.
     pub(super) local: Option<PathBuf>,
 }
 
+/// Where a collection lies, without what opens it: of two URLs with the same place, what is written by
+/// one is found by the other. Shown, it is the URL without secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place(Lies);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Lies {
+    /// In a folder of this machine.
+    Folder(PathBuf),
+    /// In a bucket.
+    Bucket {
+        /// Who is asked for it: scheme, host and port. None: Amazon.
+        endpoint: Option<String>,
+        region: String,
+        bucket: String,
+        folder: String,
+    },
+}
+
+impl Place {
+    /// The place that a URL names. Nothing is opened or made.
+    pub fn of(url: &str) -> Result<Self> {
+        let url = parsed(url)?;
+        match url.scheme() {
+            "file" => folder_of(&url).map(|folder| Place(Lies::Folder(folder))),
+            _ => open_bucket(&url).map(|opened| opened.place),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Lies::Folder(folder) => write!(f, "file://{}", folder.display()),
+            Lies::Bucket { endpoint, bucket, folder, .. } => {
+                write!(f, "s3://{bucket}/{folder}")?;
+                endpoint.as_ref().map_or(Ok(()), |endpoint| write!(f, "?AWS_ENDPOINT={endpoint}"))
+            }
+        }
+    }
+}
+
 pub(super) fn open(text: &str, create: bool) -> Result<Opened> {
+    let url = parsed(text)?;
+    match url.scheme() {
+        "file" => open_folder(&url, create),
+        _ => open_bucket(&url),
+    }
+}
+
+/// Reads a URL whose scheme is one of ours.
+fn parsed(text: &str) -> Result<Url> {
     let hint = "collections are file:///absolute/folder or s3://bucket/folder?AWS_REGION=...";
     if text.starts_with('/') {
         return Err(Error::new(
@@ -40,8 +92,7 @@ pub(super) fn open(text: &str, create: bool) -> Result<Opened> {
         Error::new(Kind::Usage, format!("the collection URL can not be read: {error}")).hint(hint)
     })?;
     match url.scheme() {
-        "file" => open_folder(&url, create),
-        "s3" => open_bucket(&url),
+        "file" | "s3" => Ok(url),
         other => Err(Error::new(
             Kind::Usage,
             format!("the collection URL has the scheme '{other}', which is not supported"),
@@ -50,8 +101,8 @@ pub(super) fn open(text: &str, create: bool) -> Result<Opened> {
     }
 }
 
-/// The URL of the folder `inner` in the collection at `text`.
-pub(super) fn within(text: &str, inner: &str) -> Result<String> {
+/// The URL of the folder `inner` in the collection at `text`, which may be one that is shown.
+pub fn within(text: &str, inner: &str) -> Result<String> {
     let plain = |part: &str| !part.is_empty() && part != "." && part != "..";
     let harmless = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte);
     if !inner.split('/').all(plain) || !inner.bytes().all(harmless) {
@@ -66,7 +117,8 @@ pub(super) fn within(text: &str, inner: &str) -> Result<String> {
     Ok(parameters.map_or(joined.clone(), |parameters| format!("{joined}?{parameters}")))
 }
 
-fn open_folder(url: &Url, create: bool) -> Result<Opened> {
+/// The folder that a URL names.
+fn folder_of(url: &Url) -> Result<PathBuf> {
     if url.query().is_some() {
         bail!(Usage, "a file:// collection URL takes no parameters");
     }
@@ -78,7 +130,13 @@ fn open_folder(url: &Url, create: bool) -> Result<Opened> {
         return Err(Error::new(Kind::Usage, "the collection URL has a zero byte (%00) in it")
             .hint("no folder has such a name: write the URL without it"));
     }
-    let shown = format!("file://{}", folder.display());
+    Ok(folder)
+}
+
+fn open_folder(url: &Url, create: bool) -> Result<Opened> {
+    let folder = folder_of(url)?;
+    let place = Place(Lies::Folder(folder.clone()));
+    let shown = place.to_string();
     if create {
         use std::os::unix::fs::DirBuilderExt;
         // Rows and password verifiers lie here: for nobody else, unless the owner says so.
@@ -95,7 +153,7 @@ fn open_folder(url: &Url, create: bool) -> Result<Opened> {
         // Of a backup that was removed, no empty folders stay.
         .with_automatic_cleanup(true);
     let (objects, local) = (Arc::new(objects), Some(folder));
-    Ok(Opened { objects, root: Path::default(), shown, local })
+    Ok(Opened { objects, root: Path::default(), place, local })
 }
 
 fn open_bucket(url: &Url) -> Result<Opened> {
@@ -163,13 +221,31 @@ fn open_bucket(url: &Url) -> Result<Opened> {
         builder = builder.with_region(region);
     }
     let folder = url.path().trim_matches('/');
-    let shown = format!("s3://{bucket}/{folder}");
+    // As the builder takes them: the environment may have set what the URL does not say.
+    let set = |key| builder.get_config_value(&key);
+    let endpoint = set(AmazonS3ConfigKey::S3Endpoint).or(set(AmazonS3ConfigKey::Endpoint));
+    let place = Place(Lies::Bucket {
+        endpoint: endpoint.map(|endpoint| origin(&endpoint)),
+        region: set(AmazonS3ConfigKey::Region).unwrap_or_else(|| "us-east-1".to_owned()),
+        bucket: bucket.to_owned(),
+        folder: folder.to_owned(),
+    });
+    let shown = place.to_string();
     let root = Path::from_url_path(folder)
         .map_err(|error| Error::new(Kind::Usage, format!("collection {shown}: {error}")))?;
     let objects = builder
         .build()
         .map_err(|error| translate(&format!("opening collection {shown}"), error))?;
-    Ok(Opened { objects: Arc::new(objects), root, shown, local: None })
+    Ok(Opened { objects: Arc::new(objects), root, place, local: None })
+}
+
+/// Who an endpoint is: scheme, host and port, and no secret that somebody put before or behind them.
+fn origin(endpoint: &str) -> String {
+    match Url::parse(endpoint) {
+        Ok(url) => url.origin().ascii_serialization(),
+        // Whoever asks it is told what is wrong with it.
+        Err(_) => "unreadable".to_owned(),
+    }
 }
 
 /// How long a store may take before we give up on one request, repeats included.
@@ -297,7 +373,8 @@ mod tests {
             assert!(within("file:///var/x", inner).is_err(), "{inner}");
         }
         let opened = within("s3://b/x?AWS_ACCESS_KEY_ID=A&AWS_SECRET_ACCESS_KEY=hush", "c1");
-        assert_eq!(open(&opened.unwrap(), false).ok().unwrap().shown, "s3://b/x/c1");
+        let opened = open(&opened.unwrap(), false).ok().unwrap();
+        assert_eq!(opened.place.to_string(), "s3://b/x/c1");
     }
 
     #[test]
@@ -317,7 +394,45 @@ mod tests {
 
     #[test]
     fn a_bucket_is_shown_without_its_secrets() {
-        let url = "s3://b/x/y?AWS_ACCESS_KEY_ID=AKIA&AWS_SECRET_ACCESS_KEY=hush&AWS_REGION=r";
-        assert_eq!(open(url, false).ok().unwrap().shown, "s3://b/x/y");
+        let keys = "AWS_ACCESS_KEY_ID=AKIA&AWS_SECRET_ACCESS_KEY=hush&AWS_REGION=r";
+        for (endpoint, shown) in [
+            ("", "s3://b/x/y"),
+            ("http://h:9000/", "s3://b/x/y?AWS_ENDPOINT=http://h:9000"),
+            (
+                "https://ann:hush@H.example.org/?t=hush",
+                "s3://b/x/y?AWS_ENDPOINT=https://h.example.org",
+            ),
+            ("hush", "s3://b/x/y?AWS_ENDPOINT=unreadable"),
+        ] {
+            let url = format!("s3://b/x/y?{keys}&AWS_ENDPOINT={endpoint}");
+            assert_eq!(Place::of(&url).unwrap().to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn a_place_is_the_same_with_other_keys_only() {
+        let place = |url: &str| Place::of(url).unwrap();
+        let here = "s3://b/x?AWS_REGION=r&AWS_ENDPOINT=http://h:9000";
+        let keys = "AWS_ACCESS_KEY_ID=i&AWS_SECRET_ACCESS_KEY=s";
+        for same in [
+            format!("{here}&{keys}"),
+            format!("s3://b/x/?{keys}&AWS_ENDPOINT=http://H:9000/&AWS_REGION=r"),
+        ] {
+            assert_eq!(place(&same), place(here), "{same}");
+        }
+        for other in [
+            "s3://b/x?AWS_REGION=r&AWS_ENDPOINT=http://other:9000",
+            "s3://b/x?AWS_REGION=r&AWS_ENDPOINT=http://h:9001",
+            "s3://b/x?AWS_REGION=r",
+            "s3://b/x?AWS_REGION=s&AWS_ENDPOINT=http://h:9000",
+            "s3://c/x?AWS_REGION=r&AWS_ENDPOINT=http://h:9000",
+            "s3://b/y?AWS_REGION=r&AWS_ENDPOINT=http://h:9000",
+            "file:///b/x",
+        ] {
+            assert_ne!(place(other), place(here), "{other}");
+        }
+        // A folder is not looked for.
+        assert_eq!(place("file:///no/where/"), place("file:///no/where"));
+        assert_ne!(place("file:///no/where"), place("file:///no/other"));
     }
 }

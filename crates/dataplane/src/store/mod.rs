@@ -21,6 +21,7 @@ use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use strongroom_format::layout::ObjectKey;
 
+pub use location::{Place, within};
 pub(crate) use pack::{PackWriter, Packs};
 
 use crate::{Error, Kind, Result};
@@ -73,8 +74,9 @@ impl Store {
     /// Opens the collection at `url`. A local folder is created where `create` is set, and must
     /// exist otherwise. Nothing is read or written yet.
     pub fn open(url: &str, create: bool) -> Result<Self> {
-        let location::Opened { objects, root, shown, local } = location::open(url, create)?;
-        Ok(Store { objects, root, shown: shown.into(), local, counters: Arc::default() })
+        let location::Opened { objects, root, place, local } = location::open(url, create)?;
+        let shown = place.to_string().into();
+        Ok(Store { objects, root, shown, local, counters: Arc::default() })
     }
 
     /// Opens the collection that lies in a folder of the collection at `url`, such as that of one

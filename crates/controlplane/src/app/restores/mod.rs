@@ -22,7 +22,9 @@ use strongroom_dataplane::postgres::server::Server;
 use strongroom_dataplane::progress::Progress;
 use strongroom_dataplane::restore::{self, Fence, Plan, RestoreTarget, SkipMissing};
 use strongroom_dataplane::{Error as EngineError, collection};
+use uuid::Uuid;
 
+use super::jobs::{leave_out_contents, leave_out_words};
 use super::{App, done};
 use crate::{Action, Caller, Error, Kind, Permission, Result};
 
@@ -200,7 +202,7 @@ impl App {
         if found.destination != cluster && found.source != cluster {
             return Err(Error::not_found("restore", id));
         }
-        Ok(found)
+        Ok(as_seen(caller, found))
     }
 
     /// The restores into a cluster, newest first.
@@ -215,7 +217,10 @@ impl App {
         caller.require_with(Permission::SeeCluster, cluster)?;
         let destination = Some(cluster);
         let filter = RestoreFilter { destination, from, until, ..RestoreFilter::default() };
-        Ok(self.catalog().restores(&filter, page).await?)
+        let Listed { items, next, previous, as_of } =
+            self.catalog().restores(&filter, page).await?;
+        let items = items.into_iter().map(|restore| as_seen(caller, restore)).collect();
+        Ok(Listed { items, next, previous, as_of })
     }
 
     /// Wishes that a restore stops. What it has staged is then removed; the destination stays as it
@@ -249,7 +254,7 @@ impl App {
             write.record(&ended(&restore, Outcome::Done, "CANCELED")).await?;
         }
         write.commit().await?;
-        Ok(self.catalog().restore(id).await?)
+        Ok(as_seen(caller, self.catalog().restore(id).await?))
     }
 
     /// What the caller may do with a restore.
@@ -335,6 +340,32 @@ fn speaks_against_it(error: &EngineError) -> bool {
         error.kind(),
         Kind::Unsupported | Kind::Denied | Kind::Conflict | Kind::Missing | Kind::NotFound
     )
+}
+
+/// A restore without what the caller may not know of it: names of tables in its progress, and all that
+/// tells of a cluster at one of its ends that does not exist for the caller. Its id becomes nil.
+fn as_seen(caller: &Caller, mut restore: Restore) -> Restore {
+    let sees = |cluster| caller.may_with(Permission::SeeCluster, cluster);
+    let (source, destination) = (sees(restore.source), sees(restore.destination));
+    if !caller.may_with(Permission::Restore, restore.destination) {
+        leave_out_contents(&mut restore.job);
+    }
+    if source && destination {
+        return restore;
+    }
+    leave_out_words(&mut restore.job);
+    restore.set_again.clear();
+    if !source {
+        restore.source = ClusterId::from(Uuid::nil());
+        restore.source_name.clear();
+        restore.objects.clear();
+    }
+    if !destination {
+        restore.destination = ClusterId::from(Uuid::nil());
+        restore.destination_name.clear();
+        restore.options = json!({});
+    }
+    restore
 }
 
 /// How the audit log calls restores of a kind.
