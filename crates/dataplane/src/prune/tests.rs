@@ -573,8 +573,11 @@ fn a_backup_that_died_is_swept_and_can_not_come_back() {
     for _ in 0..4 {
         attempt.step(&mut world);
     }
-    let partial = world.folder.path().join(format!("{}/data/00.pack#1", attempt.folder));
-    fs::write(&partial, "half").unwrap();
+    for partial in ["data/00.pack#1", "schema/1.dump#2", "CONTENTS#1"] {
+        let partial = world.folder.path().join(format!("{}/{partial}", attempt.folder));
+        fs::create_dir_all(partial.parent().unwrap()).unwrap();
+        fs::write(&partial, "half").unwrap();
+    }
     world.wait(23 * HOUR);
     let pruned = world.prune();
     assert_eq!(world.action(&pruned, attempt.folder).0, Action::Wait);

@@ -10,7 +10,7 @@ mod location;
 mod pack;
 
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -48,6 +48,27 @@ pub(crate) struct Listed {
     pub(crate) bytes: u64,
     /// When it was written, by the store's clock.
     pub(crate) modified: Timestamp,
+}
+
+fn remove_unfinished_in(place: &FilePath) -> Result<()> {
+    let is_unfinished = |name: &str| {
+        let number = name.rsplit_once('#').map(|(_, number)| number);
+        number.is_some_and(|n| !n.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let Ok(files) = std::fs::read_dir(place) else { return Ok(()) };
+    for file in files.flatten() {
+        if file.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_unfinished_in(&file.path())?;
+        } else if file.file_name().to_str().is_some_and(is_unfinished) {
+            std::fs::remove_file(file.path()).map_err(|error| {
+                Error::new(Kind::Failed, format!("deleting {}", file.path().display()))
+                    .caused_by(error)
+            })?;
+        }
+    }
+    // A folder that was kept by them alone is as good as gone.
+    let _ = std::fs::remove_dir(place);
+    Ok(())
 }
 
 fn is_uuid(name: &str) -> bool {
@@ -238,31 +259,13 @@ impl Store {
         Ok(now.unwrap_or_else(Timestamp::now))
     }
 
-    /// Removes files in `folder` that were never finished, which local disks keep, and no listing
-    /// shows. Their writer must be dead.
+    /// Removes files below a backup's folder that were never finished, which local disks keep, and no
+    /// listing shows. Their writer must be dead.
     pub(crate) fn remove_unfinished(&self, folder: &str) -> Result<()> {
-        let Some(root) = &self.local else {
-            return Ok(());
-        };
-        let unfinished = |name: &str| {
-            let number = name.rsplit_once('#').map(|(_, number)| number);
-            number.is_some_and(|n| !n.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit()))
-        };
-        for place in [root.join(folder), root.join(folder).join("data")] {
-            let Ok(files) = std::fs::read_dir(&place) else { continue };
-            for file in files.flatten() {
-                if file.file_name().to_str().is_some_and(unfinished) {
-                    let removed = std::fs::remove_file(file.path());
-                    removed.map_err(|error| {
-                        Error::new(Kind::Failed, format!("deleting {}", file.path().display()))
-                            .caused_by(error)
-                    })?;
-                }
-            }
-            // A folder that was kept by them alone is as good as gone.
-            let _ = std::fs::remove_dir(&place);
+        match &self.local {
+            Some(root) => remove_unfinished_in(&root.join(folder)),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Removes an object; it is no error if there is none.
