@@ -11,7 +11,7 @@ import { JobStatus } from '../../components/Status';
 import { When } from '../../components/When';
 import { paths } from '../../paths';
 import { useCluster } from '../clusters/ClusterLayout';
-import { restoreType } from '../restore/words';
+import { restoreType, shortId } from '../restore/words';
 
 export function RestoreJobsTab() {
   const cluster = useCluster();
@@ -23,7 +23,7 @@ export function RestoreJobsTab() {
       header: 'Source > Destination',
       cell: (restore) => `${restore.source_cluster_name} > ${restore.destination_cluster_name}`,
     },
-    { header: 'Restore type', cell: restoreType },
+    { header: 'Restore type', long: true, cell: restoreType },
     { header: 'Backup taken on', cell: (restore) => <When at={restore.backup_end_time} /> },
     { header: 'Status', cell: (restore) => <RestoreStatus restore={restore} /> },
     {
@@ -42,7 +42,7 @@ export function RestoreJobsTab() {
           title={restore.id}
           aria-label={`Restore job ${restore.id}`}
         >
-          {restore.id.slice(0, 8)}
+          {shortId(restore.id)}
         </Anchor>
       ),
     },
@@ -55,7 +55,14 @@ export function RestoreJobsTab() {
           items.length === 0 ? (
             <Empty title="No restore jobs">Choose a backup and restore it: how it goes is shown here.</Empty>
           ) : (
-            <List label="Restore Jobs" items={items} columns={columns} itemKey={(restore) => restore.id} />
+            <List
+              label="Restore Jobs"
+              items={items}
+              columns={columns}
+              itemKey={(restore) => restore.id}
+              room="much"
+              utc
+            />
           )
         }
       </Async>
