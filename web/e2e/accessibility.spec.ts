@@ -33,6 +33,8 @@ function pages(): Record<string, string> {
     organization: '/organization/settings',
     account: '/account',
     'not found': '/nothing/here',
+    'no such cluster': '/clusters/00000000-0000-4000-8000-000000000000/backups',
+    'no such backup': `${shop}/backups/00000000-0000-4000-8000-000000000000/databases`,
   };
 }
 
@@ -94,17 +96,40 @@ test.describe('signing in', () => {
   });
 });
 
-test('no page is wider than a phone', async ({ page }) => {
-  test.setTimeout(180_000);
-  await page.setViewportSize({ width: 360, height: 740 });
+test('no page is wider than its window, from a phone to a desktop', async ({ page }) => {
+  test.setTimeout(300_000);
   const wide: string[] = [];
   for (const [name, path] of Object.entries(pages())) {
+    await page.setViewportSize({ width: 1440, height: 800 });
     await page.goto(path);
     await settled(page);
-    const width = await page.evaluate(() => document.documentElement.scrollWidth);
-    if (width > 360) wide.push(`${name}: ${width}`);
+    for (const width of [1440, 1280, 1024, 820, 768, 390, 360]) {
+      await page.setViewportSize({ width, height: 800 });
+      // A list measures itself first.
+      const fits = (width: number) => document.documentElement.scrollWidth <= width;
+      await page.waitForFunction(fits, width, { timeout: 3_000 }).catch(async () => {
+        wide.push(`${name}, ${width}: ${await page.evaluate(() => document.documentElement.scrollWidth)}`);
+      });
+      // What is drawn outside of its panel does not widen the window, but cannot be read either.
+      const outside = await page.evaluate(
+        () =>
+          [...document.querySelectorAll('.list-box')].filter((box) => box.scrollWidth > box.clientWidth)
+            .length,
+      );
+      if (outside > 0) wide.push(`${name}, ${width}: a list is wider than its panel`);
+    }
   }
   expect(wide).toEqual([]);
+});
+
+test('a menu gives the focus back', async ({ page }) => {
+  await page.goto(`/clusters/${world().clusters.shop}/backups`);
+  const more = page.getByRole('button', { name: /^More about the backup/ }).first();
+  await more.focus();
+  await page.keyboard.press('Enter');
+  await expect(page.getByRole('menuitem', { name: 'What changed' })).toBeVisible();
+  await page.keyboard.press('Escape');
+  await expect(more).toBeFocused();
 });
 
 test('from the list to the review by keyboard alone', async ({ page }) => {
