@@ -1,47 +1,8 @@
 /** Every page, in both colour schemes and at phone width: what axe-core calls serious or critical is not there. */
 import { AxeBuilder } from '@axe-core/playwright';
 import type { Page } from '@playwright/test';
+import { pages, settled } from './pages';
 import { expect, test, world } from './world';
-
-function pages(): Record<string, string> {
-  const { clusters, full } = world();
-  const shop = `/clusters/${clusters.shop}`;
-  const backup = `${shop}/backups/${full}`;
-  return {
-    clusters: '/clusters',
-    attach: '/clusters/attach',
-    overview: shop,
-    'live databases': `${shop}/databases`,
-    backups: `${shop}/backups`,
-    'serverless backups': `/clusters/${clusters.notes}/backups`,
-    'no backups': `${shop}/backups?date=2020-01-01`,
-    'incomplete backups': `${shop}/backups/incomplete`,
-    'restore jobs': `${shop}/backups/restore-jobs`,
-    settings: `${shop}/backups/settings`,
-    drills: `${shop}/backups/drills`,
-    databases: `${backup}/databases`,
-    tables: `${backup}/databases/shop/tables`,
-    rows: `${backup}/databases/shop/tables/public/customers`,
-    changes: `${backup}/changes`,
-    'restore cluster': `${backup}/restore`,
-    'restore database': `${backup}/databases/shop/restore`,
-    'restore table': `${backup}/databases/shop/tables/public/orders/restore`,
-    users: '/organization/users',
-    'service accounts': '/organization/service-accounts',
-    'storage locations': '/organization/storage-locations',
-    'audit log': '/organization/audit-log',
-    organization: '/organization/settings',
-    account: '/account',
-    'not found': '/nothing/here',
-    'no such cluster': '/clusters/00000000-0000-4000-8000-000000000000/backups',
-    'no such backup': `${shop}/backups/00000000-0000-4000-8000-000000000000/databases`,
-  };
-}
-
-async function settled(page: Page) {
-  await expect(page.getByRole('heading', { level: 1 })).toBeVisible();
-  await page.waitForLoadState('networkidle', { timeout: 3_000 }).catch(() => undefined);
-}
 
 async function isSound(page: Page, what: string) {
   const { violations } = await new AxeBuilder({ page }).analyze();
@@ -94,32 +55,6 @@ test.describe('signing in', () => {
       await isSound(page, colorScheme);
     }
   });
-});
-
-test('no page is wider than its window, from a phone to a desktop', async ({ page }) => {
-  test.setTimeout(300_000);
-  const wide: string[] = [];
-  for (const [name, path] of Object.entries(pages())) {
-    await page.setViewportSize({ width: 1440, height: 800 });
-    await page.goto(path);
-    await settled(page);
-    for (const width of [1440, 1280, 1024, 820, 768, 390, 360]) {
-      await page.setViewportSize({ width, height: 800 });
-      // A list measures itself first.
-      const fits = (width: number) => document.documentElement.scrollWidth <= width;
-      await page.waitForFunction(fits, width, { timeout: 3_000 }).catch(async () => {
-        wide.push(`${name}, ${width}: ${await page.evaluate(() => document.documentElement.scrollWidth)}`);
-      });
-      // What is drawn outside of its panel does not widen the window, but cannot be read either.
-      const outside = await page.evaluate(
-        () =>
-          [...document.querySelectorAll('.list-box')].filter((box) => box.scrollWidth > box.clientWidth)
-            .length,
-      );
-      if (outside > 0) wide.push(`${name}, ${width}: a list is wider than its panel`);
-    }
-  }
-  expect(wide).toEqual([]);
 });
 
 test('a menu gives the focus back', async ({ page }) => {

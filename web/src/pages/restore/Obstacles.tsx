@@ -1,6 +1,7 @@
 /** What is in the way of a restore, with what gets it out of the way: a button where the form can do it. */
 import { Button, Group, Stack, Text } from '@mantine/core';
 import { IconBan } from '@tabler/icons-react';
+import { useEffect, useState } from 'react';
 import type { RestorePlan } from '../../api/types';
 import { Code } from '../../components/Copy';
 import { Notice } from '../../components/Notice';
@@ -28,6 +29,15 @@ interface ObstaclesProps {
 }
 
 export function Obstacles({ plan, ways, asking, onAgain }: ObstaclesProps) {
+  // The button turns only for whoever pressed it, not each time that the service is asked by itself.
+  const [pressed, setPressed] = useState(false);
+  useEffect(() => {
+    if (!asking) setPressed(false);
+  }, [asking]);
+  const again = () => {
+    setPressed(true);
+    onAgain();
+  };
   return (
     <Stack gap="sm" role="status">
       {plan.refused && (
@@ -59,7 +69,7 @@ export function Obstacles({ plan, ways, asking, onAgain }: ObstaclesProps) {
         <Text size="sm" c="dimmed">
           It is looked at again every few seconds.
         </Text>
-        <Button size="xs" variant="default" loading={asking} onClick={onAgain}>
+        <Button size="xs" variant="default" loading={pressed && asking} onClick={again}>
           Check again
         </Button>
       </Group>
