@@ -46,7 +46,7 @@ export function Failure({ code, message }: { code?: string | null; message: stri
   return (
     <>
       {code && <div className="mono">{code}</div>}
-      <Text size="sm" c="dimmed" style={{ overflowWrap: 'anywhere' }}>
+      <Text size="sm" c={code ? undefined : 'dimmed'} style={{ overflowWrap: 'anywhere' }}>
         {sentence(what)}
       </Text>
       {hint && (
