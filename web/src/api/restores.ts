@@ -73,7 +73,12 @@ export const useRestore = () =>
           body,
         }),
       ),
-    onSuccess: (_, { destination }) => cache.invalidateQueries({ queryKey: ['cluster', destination] }),
+    // Nobody waits for that. Of the plan nothing is asked any more: what it says of names is true no longer.
+    onSuccess: (_, { destination }) =>
+      void cache.invalidateQueries({
+        queryKey: ['cluster', destination],
+        predicate: ({ queryKey }) => queryKey[2] !== 'restore-plan',
+      }),
   });
 
 export const useCancelRestore = (id: string) =>

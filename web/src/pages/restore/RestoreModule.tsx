@@ -60,19 +60,27 @@ export function RestoreModule(props: RestoreModuleProps) {
   const { title, crumbs, backup, planned } = props;
   const navigate = useNavigate();
   const [search, setSearch] = useSearchParams();
-  // Whoever comes to the review by its address alone has not made any choice.
   const [continued, setContinued] = useState(false);
   const asked = search.get(STEP) === REVIEW;
   const { body, destination, plan } = planned;
-  const ready = isReady(planned);
+  const reviewing = asked && continued && isReady(planned);
 
+  // Whoever comes to the review by its address alone has not made any choice; and when something gets in the way in the
+  // meantime, it begins again with Continue, not in the middle of a word.
   useEffect(() => {
-    if (asked && !continued) setSearch(without(STEP), { replace: true });
-  }, [asked, continued, setSearch]);
+    if (!asked || reviewing) return;
+    const rest = new URLSearchParams(search);
+    rest.delete(STEP);
+    setSearch(rest, { replace: true });
+  }, [asked, reviewing, search, setSearch]);
 
   const review = () => {
     setContinued(true);
-    setSearch((known) => new URLSearchParams([...known, [STEP, REVIEW]]));
+    setSearch((known) => {
+      const more = new URLSearchParams(known);
+      more.set(STEP, REVIEW);
+      return more;
+    });
   };
   const allowed = actionOf(backup.strongroom.actions, ACTIONS.restore);
   return (
@@ -82,7 +90,7 @@ export function RestoreModule(props: RestoreModuleProps) {
           <Notice tone="bad" role="alert" title="Not permitted">
             {sentence(allowed.reason ?? 'You may not restore this backup')}
           </Notice>
-        ) : asked && continued && ready && body && destination && plan ? (
+        ) : reviewing && body && destination && plan ? (
           <Review
             {...props}
             body={body}
@@ -97,12 +105,6 @@ export function RestoreModule(props: RestoreModuleProps) {
     </Page>
   );
 }
-
-const without = (name: string) => (search: URLSearchParams) => {
-  const rest = new URLSearchParams(search);
-  rest.delete(name);
-  return rest;
-};
 
 /** A heading that takes the focus when its step begins. */
 function StepHeading({ children, focus }: { children: string; focus: boolean }) {
@@ -216,15 +218,13 @@ function Review({ source, backup, destination, what, becomes, danger, body, plan
   const submit = (event: FormEvent) => {
     event.preventDefault();
     if (!confirmed) return;
-    restore.mutate(
-      { destination: destination.id, body: request },
-      {
-        onSuccess: () => {
-          notifications.show({ message: 'The restore job was created.' });
-          // Back leads to where the module was opened: this restore is begun.
-          void navigate(paths.restoreJobs(destination.id), { replace: true });
-        },
+    restore.mutateAsync({ destination: destination.id, body: request }).then(
+      () => {
+        notifications.show({ message: 'The restore job was created.' });
+        // Back leads to where the module was opened: this restore is begun.
+        void navigate(paths.restoreJobs(destination.id), { replace: true });
       },
+      () => undefined,
     );
   };
   return (
