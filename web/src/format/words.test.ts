@@ -14,6 +14,7 @@ it.each([
   ['Not signed in.', 'Not signed in.'],
   ['shop.public.orders is not in the backup', 'shop.public.orders is not in the backup.'],
   ['ALTER ROLE clerk LOGIN;', 'ALTER ROLE clerk LOGIN;'],
+  ['GRANT SELECT ON orders TO clerk', 'GRANT SELECT ON orders TO clerk'],
   ['', ''],
 ])('the reason %j becomes %j', (reason, said) => {
   expect(sentence(reason)).toBe(said);

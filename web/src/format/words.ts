@@ -8,5 +8,9 @@ export function sentence(text: string): string {
   const said = text
     .trim()
     .replace(/^[a-z]+(?=[ ,:'])/, (word) => word.charAt(0).toUpperCase() + word.slice(1));
-  return /[.!?:;]$/.test(said) || said === '' ? said : `${said}.`;
+  const isWhole = /[.!?:;]$/.test(said) || isStatement(said) || said === '';
+  return isWhole ? said : `${said}.`;
 }
+
+/** Whether a text begins like SQL, which is copied as it is. */
+export const isStatement = (text: string): boolean => /^[A-Z]{3,} /.test(text);

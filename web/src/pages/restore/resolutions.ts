@@ -2,7 +2,7 @@
  * The service's ways out of a conflict, as the console can offer them. The service tells them as texts that suit every
  * client: statements to run, and options of a request. What is an option there is a field here.
  */
-import { sentence } from '../../format/words';
+import { isStatement, sentence } from '../../format/words';
 
 export type Resolution =
   /** SQL to be run on the destination. */
@@ -20,7 +20,7 @@ const unquoted = (name: string) => name.replace(/^(["'])(.*)\1/, '$2');
 export function resolutionOf(text: string): Resolution | undefined {
   const name = RENAMES.exec(text)?.[1];
   if (name !== undefined) return { kind: 'rename', name: unquoted(name) };
-  if (/^[A-Z]{3,} /.test(text)) return { kind: 'statement', text };
+  if (isStatement(text)) return { kind: 'statement', text };
   if (text.startsWith('into_db with'))
     return { kind: 'advice', text: 'Restore it into a new database, by another name in Restore to.' };
   // The fields and the options of the form say as much.
