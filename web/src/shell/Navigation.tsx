@@ -19,6 +19,7 @@ import { ACTIONS } from '../api/actions';
 import { clusterQuery } from '../api/clusters';
 import { useSession } from '../api/session';
 import { actionOf } from '../components/ActionButton';
+import { isDetached } from '../pages/clusters/words';
 import { paths } from '../paths';
 
 interface ItemProps {
@@ -95,7 +96,9 @@ function ClusterNavigation({ id }: { id: string }) {
       </Text>
       <Item to={paths.cluster(id)} label="Overview" Icon={IconInfoCircle} exact />
       <Section>Data</Section>
-      <Item to={paths.liveDatabases(id)} label="Databases" Icon={IconDatabase} />
+      {!(data && isDetached(data)) && (
+        <Item to={paths.liveDatabases(id)} label="Databases" Icon={IconDatabase} />
+      )}
       <Item to={paths.backups(id)} label="Backups" Icon={IconHistory} />
     </>
   );
