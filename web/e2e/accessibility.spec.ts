@@ -1,45 +1,8 @@
 /** Every page, in both colour schemes and at phone width: what axe-core calls serious or critical is not there. */
 import { AxeBuilder } from '@axe-core/playwright';
 import type { Page } from '@playwright/test';
+import { pages, settled } from './pages';
 import { expect, test, world } from './world';
-
-function pages(): Record<string, string> {
-  const { clusters, full } = world();
-  const shop = `/clusters/${clusters.shop}`;
-  const backup = `${shop}/backups/${full}`;
-  return {
-    clusters: '/clusters',
-    attach: '/clusters/attach',
-    overview: shop,
-    'live databases': `${shop}/databases`,
-    backups: `${shop}/backups`,
-    'serverless backups': `/clusters/${clusters.notes}/backups`,
-    'no backups': `${shop}/backups?date=2020-01-01`,
-    'incomplete backups': `${shop}/backups/incomplete`,
-    'restore jobs': `${shop}/backups/restore-jobs`,
-    settings: `${shop}/backups/settings`,
-    drills: `${shop}/backups/drills`,
-    databases: `${backup}/databases`,
-    tables: `${backup}/databases/shop/tables`,
-    rows: `${backup}/databases/shop/tables/public/customers`,
-    changes: `${backup}/changes`,
-    'restore cluster': `${backup}/restore`,
-    'restore database': `${backup}/databases/shop/restore`,
-    'restore table': `${backup}/databases/shop/tables/public/orders/restore`,
-    users: '/organization/users',
-    'service accounts': '/organization/service-accounts',
-    'storage locations': '/organization/storage-locations',
-    'audit log': '/organization/audit-log',
-    organization: '/organization/settings',
-    account: '/account',
-    'not found': '/nothing/here',
-  };
-}
-
-async function settled(page: Page) {
-  await expect(page.getByRole('heading', { level: 1 })).toBeVisible();
-  await page.waitForLoadState('networkidle', { timeout: 3_000 }).catch(() => undefined);
-}
 
 async function isSound(page: Page, what: string) {
   const { violations } = await new AxeBuilder({ page }).analyze();
@@ -94,17 +57,14 @@ test.describe('signing in', () => {
   });
 });
 
-test('no page is wider than a phone', async ({ page }) => {
-  test.setTimeout(180_000);
-  await page.setViewportSize({ width: 360, height: 740 });
-  const wide: string[] = [];
-  for (const [name, path] of Object.entries(pages())) {
-    await page.goto(path);
-    await settled(page);
-    const width = await page.evaluate(() => document.documentElement.scrollWidth);
-    if (width > 360) wide.push(`${name}: ${width}`);
-  }
-  expect(wide).toEqual([]);
+test('a menu gives the focus back', async ({ page }) => {
+  await page.goto(`/clusters/${world().clusters.shop}/backups`);
+  const more = page.getByRole('button', { name: /^More about the backup/ }).first();
+  await more.focus();
+  await page.keyboard.press('Enter');
+  await expect(page.getByRole('menuitem', { name: 'What changed' })).toBeVisible();
+  await page.keyboard.press('Escape');
+  await expect(more).toBeFocused();
 });
 
 test('from the list to the review by keyboard alone', async ({ page }) => {

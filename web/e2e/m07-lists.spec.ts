@@ -125,7 +125,7 @@ test('M11 a backup that runs, with its statement, and is canceled', async ({ pag
   const release = await lock('spare', 'leftover', 'old');
   await page.goto(`/clusters/${clusters.spare}/backups`);
   await page.getByRole('button', { name: 'Back up now' }).click();
-  await page.getByRole('tab', { name: 'Incomplete Backups' }).click();
+  await page.getByRole('link', { name: 'Incomplete Backups', exact: true }).click();
   expect((await headers(page, 'Incomplete Backups')).slice(0, 4)).toEqual([
     'Started',
     'Duration',
@@ -152,7 +152,7 @@ test('M11 a backup that failed, with its error code and message', async ({ page 
   try {
     await page.goto(`/clusters/${clusters.spare}/backups`);
     await page.getByRole('button', { name: 'Back up now' }).click();
-    await page.getByRole('tab', { name: 'Incomplete Backups' }).click();
+    await page.getByRole('link', { name: 'Incomplete Backups', exact: true }).click();
     const newest = page.getByRole('table', { name: 'Incomplete Backups' }).getByRole('row').nth(1);
     await expect(newest).toContainText('denied', { timeout: 30_000 });
     await expect(newest).toContainText('not permitted to log in');
@@ -228,6 +228,29 @@ test('the settings, and a backup on demand', async ({ page }) => {
   await expect(page.getByText('The settings were saved.')).toBeVisible();
   await page.reload();
   await expect(page.getByRole('combobox', { name: 'Schedule backups every' })).toHaveValue('4 hours');
+});
+
+test('the retention is changed once, so it is asked about; what was not saved is not lost by a click', async ({
+  page,
+}) => {
+  const { clusters } = world();
+  await page.goto(`/clusters/${clusters.spare}/backups/settings`);
+  await page.getByRole('combobox', { name: 'Retain backups for' }).click();
+  await page.getByRole('option', { name: '90 days' }).click();
+  await page.getByRole('button', { name: 'Save' }).click();
+  const asked = page.getByRole('dialog', { name: 'Retain backups for 90 days' });
+  await expect(asked.getByRole('button', { name: 'Save' })).toBeDisabled();
+  await asked.getByRole('button', { name: 'Cancel' }).click();
+
+  await page.getByRole('link', { name: 'Drills' }).click();
+  const leaving = page.getByRole('dialog', { name: 'Leave without saving?' });
+  await leaving.getByRole('button', { name: 'Stay' }).click();
+  await expect(page.getByRole('combobox', { name: 'Retain backups for' })).toHaveValue('90 days');
+  await page.getByRole('link', { name: 'Drills' }).click();
+  await leaving.getByRole('button', { name: 'Leave' }).click();
+  await expect(page).toHaveURL(/\/drills$/);
+  await page.goBack();
+  await expect(page.getByRole('combobox', { name: 'Retain backups for' })).toHaveValue('30 days');
 });
 
 test('a drill restores a backup and counts its rows', async ({ page }) => {

@@ -35,14 +35,18 @@ test('M13 M21 a database beside the live one, after its naming conflict is told'
   await expect(page.getByText('Skip missing sequences')).toBeVisible();
   await expect(page.getByText('Skip missing views')).toBeVisible();
 
-  // Its own name is taken: the statements that make it free are there to be copied.
+  // Its own name is taken: the statements that make it free are there to be copied, and another name is a click away.
   await expect(page.getByText('Conflict: database shop')).toBeVisible();
   await expect(page.getByText(/DROP DATABASE "?shop"?/)).toBeVisible();
   await expect(page.getByText(/ALTER DATABASE "?shop"? RENAME TO/)).toBeVisible();
   await expect(page.getByRole('button', { name: 'Continue' })).toHaveAttribute('aria-disabled', 'true');
 
-  await page.getByRole('textbox', { name: 'Restore to', exact: true }).fill('shop_copy');
+  const name = page.getByRole('textbox', { name: 'Restore to', exact: true });
+  await page.getByRole('button', { name: 'Restore to shop_restored instead' }).click();
+  await expect(name).toHaveValue('shop_restored');
   await expect(page.getByText('Conflict: database shop')).toBeHidden();
+  await expect(page.getByRole('button', { name: 'Continue' })).not.toHaveAttribute('aria-disabled', 'true');
+  await name.fill('shop_copy');
   await goOn(page);
   await page.getByText('Copy as SQL, API or CLI').click();
   await expect(page.getByText(/RESTORE DATABASE "?shop"? FROM/)).toBeVisible();
@@ -50,10 +54,22 @@ test('M13 M21 a database beside the live one, after its naming conflict is told'
 
   const job = await restoreEnds(page, 'Succeeded');
   await expect(job).toContainText('shop > shop');
-  await expect(job).toContainText('Database shop');
+  await expect(job).toContainText('Database shop → shop_copy');
   expect(await total('shop', 'shop_copy')).toEqual([{ rows: '20000', sum: '300015000.00' }]);
   // The live one is as it was: one order was changed since.
   expect((await total('shop', 'shop'))[0]?.sum).toBe('300014998.50');
+});
+
+test('M21 a conflict that is resolved in a terminal goes away by itself', async ({ page }) => {
+  const { clusters, full } = world();
+  await sql('shop', 'postgres', 'CREATE DATABASE in_the_way');
+  await page.goto(`/clusters/${clusters.shop}/backups/${full}/databases/ledger/restore`);
+  await page.getByRole('textbox', { name: 'Restore to', exact: true }).fill('in_the_way');
+  await expect(page.getByText('Conflict: database in_the_way')).toBeVisible();
+  await sql('shop', 'postgres', 'ALTER DATABASE in_the_way RENAME TO out_of_the_way');
+  await expect(page.getByText('Conflict: database in_the_way')).toBeHidden();
+  await expect(page.getByRole('button', { name: 'Continue' })).not.toHaveAttribute('aria-disabled', 'true');
+  await sql('shop', 'postgres', 'DROP DATABASE out_of_the_way');
 });
 
 test('M14 a table beside the live one, and into another database without what it refers to', async ({
@@ -67,6 +83,11 @@ test('M14 a table beside the live one, and into another database without what it
   await page.getByRole('textbox', { name: 'Table name' }).fill('orders_before');
   await expect(page.getByText(/^Conflict: table/)).toBeHidden();
   await goOn(page);
+  // The browser's Back leads from the review to the choices, which are as they were.
+  await page.goBack();
+  await expect(page.getByRole('heading', { name: 'Backup details' })).toBeFocused();
+  await expect(page.getByRole('textbox', { name: 'Table name' })).toHaveValue('orders_before');
+  await goOn(page);
   await page.getByRole('button', { name: 'Restore', exact: true }).click();
   await restoreEnds(page, 'Succeeded');
   expect(await total('shop', 'shop', 'orders_before')).toEqual([{ rows: '20000', sum: '300015000.00' }]);
@@ -75,12 +96,21 @@ test('M14 a table beside the live one, and into another database without what it
   await page.getByRole('textbox', { name: 'Restore to', exact: true }).fill('inspection');
   await expect(page.getByText(/^Missing: /).first()).toBeVisible();
   await expect(page.getByRole('button', { name: 'Continue' })).toHaveAttribute('aria-disabled', 'true');
-  await page.getByRole('checkbox', { name: 'Skip missing foreign keys' }).check();
+  await page.getByRole('button', { name: 'Skip missing foreign keys' }).click();
+  await expect(page.getByRole('checkbox', { name: 'Skip missing foreign keys' })).toBeChecked();
   await expect(page.getByText(/^Missing: /)).toHaveCount(0);
   await goOn(page);
   await page.getByRole('button', { name: 'Restore', exact: true }).click();
   await restoreEnds(page, 'Succeeded');
   expect(await total('shop', 'inspection')).toEqual([{ rows: '20000', sum: '300015000.00' }]);
+
+  // Begun again, it has the same choices.
+  const newest = page.getByRole('table', { name: 'Restore Jobs' }).getByRole('row').nth(1);
+  await expect(newest).toContainText('Table shop.public.orders → inspection.public.orders');
+  await newest.getByRole('link', { name: /^Restore job/ }).click();
+  await page.getByRole('link', { name: 'Restore again' }).click();
+  await expect(page.getByRole('textbox', { name: 'Restore to', exact: true })).toHaveValue('inspection');
+  await expect(page.getByRole('checkbox', { name: 'Skip missing foreign keys' })).toBeChecked();
 });
 
 test('M12 M23 a cluster into another one, whose name is typed', async ({ page }) => {
@@ -210,6 +240,14 @@ test.describe('whoever only looks', () => {
 
     await page.goto(`/clusters/${clusters.shop}/backups/${full}/databases`);
     await expect(page.getByRole('alert')).toContainText('Not permitted');
+    await page.goto(`/clusters/${clusters.shop}/backups/${full}/databases/shop/restore`);
+    await expect(page.getByRole('alert')).toContainText('Not permitted');
+    await expect(page.getByRole('button', { name: 'Continue' })).toHaveCount(0);
+    await page.goto('/clusters');
+    await expect(page.getByRole('navigation', { name: 'Main' }).getByRole('link')).toHaveText([
+      'Clusters',
+      'Settings',
+    ]);
 
     const api = await new Api().signIn(PEOPLE.dev);
     const refused = await api.send('POST', `/clusters/${clusters.shop}/restores`, {

@@ -20,6 +20,14 @@ test('users and roles', async ({ page }) => {
   await roles.getByRole('button', { name: 'Save roles' }).click();
   await expect(roles).toBeHidden();
   await expect(page.getByRole('row', { name: /Mia Monitor/ })).toContainText('Cluster Monitor of shop');
+
+  // A role that is chosen counts, also when nobody pressed Add.
+  await page.getByRole('button', { name: 'Edit the roles of Mia Monitor' }).click();
+  await roles.getByRole('combobox', { name: 'Role' }).click();
+  await page.getByRole('option', { name: 'Metrics Viewer' }).click();
+  await roles.getByRole('button', { name: 'Save roles' }).click();
+  await expect(roles).toBeHidden();
+  await expect(page.getByRole('row', { name: /Mia Monitor/ })).toContainText('Metrics Viewer');
 });
 
 test('a service account whose key is shown once, and works', async ({ page, request }) => {
@@ -83,9 +91,35 @@ test('M6 attaching a cluster: the connection is checked first; Dedicated on Azur
   await page.getByRole('option', { name: 'Azure' }).click();
   await page.getByRole('combobox', { name: 'Regions' }).fill('here');
   await page.getByRole('combobox', { name: 'Regions' }).press('Enter');
+  await expect(page.getByText('Managed backups are not available for this cluster')).toBeVisible();
   await page.getByRole('button', { name: 'Attach cluster' }).click();
+  await expect(page).toHaveURL(/\/backups$/);
   await expect(page.getByText('Managed backups are not available for this cluster')).toBeVisible();
   await expect(page.getByRole('button', { name: 'Back up now' })).toBeHidden();
+  await expect(page.getByRole('heading', { name: 'No managed backups' })).toBeVisible();
+});
+
+test('a server that is attached is not attached twice; a detached cluster is still found', async ({
+  page,
+}) => {
+  await page.goto('/clusters/attach');
+  await page.getByLabel('Connection URL').fill(urlOf('annex'));
+  await page.getByRole('button', { name: 'Check connection' }).click();
+  await expect(page.getByText('It cannot be attached:')).toBeVisible();
+  await expect(page.getByRole('heading', { name: 'Details' })).toBeHidden();
+
+  await page.goto('/clusters');
+  await page.getByRole('link', { name: 'annex', exact: true }).click();
+  await page.getByRole('button', { name: 'Detach' }).click();
+  await page.getByRole('textbox', { name: 'Type annex to confirm' }).fill('annex');
+  await page.getByRole('dialog').getByRole('button', { name: 'Detach' }).click();
+  await expect(page).toHaveURL(/\/clusters$/);
+  await expect(page.getByRole('link', { name: 'shop', exact: true })).toBeVisible();
+  await expect(page.getByRole('link', { name: 'annex', exact: true })).toBeHidden();
+  await page.getByRole('switch', { name: 'Show detached clusters' }).click();
+  await expect(page.getByRole('row', { name: /annex/ })).toContainText('Detached');
+  await page.getByRole('link', { name: 'annex', exact: true }).click();
+  await expect(page.getByText('annex is detached')).toBeVisible();
 });
 
 test('the audit log tells who did what', async ({ page }) => {
@@ -93,7 +127,7 @@ test('the audit log tells who did what', async ({ page }) => {
   const entries = await rows(page, 'Audit log');
   expect(entries.length).toBeGreaterThan(5);
   expect(
-    entries.some((entry) => entry[1]?.includes('CLUSTER') && entry[2]?.includes('ada@example.org')),
+    entries.some((entry) => entry[1]?.includes('Cluster') && entry[2]?.includes('ada@example.org')),
   ).toBe(true);
 });
 

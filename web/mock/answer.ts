@@ -60,6 +60,7 @@ const session = (): Session => ({
     may(ACTIONS.manageUsers),
     may(ACTIONS.manageServiceAccounts),
     may(ACTIONS.manageStorage),
+    may(ACTIONS.readAuditLog),
   ],
   expires_at: null,
 });
@@ -137,11 +138,15 @@ function sessionReply(method: string, body: unknown): Reply {
 }
 
 function clustersReply(method: string, [id, noun, ...rest]: string[], url: URL, body: unknown): Reply {
-  if (id === undefined) return { body: { clusters, pagination } satisfies Schemas['Clusters'] };
+  if (id === undefined) {
+    const all = url.searchParams.get('show_inactive') === 'true';
+    const shown = clusters.filter((cluster) => all || cluster.state !== 'DELETED');
+    return { body: { clusters: shown, pagination } satisfies Schemas['Clusters'] };
+  }
   if (id === 'check-connection')
     return {
       body: {
-        server_version: 'PostgreSQL 17.2',
+        server_version: '17.2',
         system_identifier: '1',
         privileges: ['superuser'],
         problems: [],
@@ -309,8 +314,12 @@ function planOf(cluster: Cluster, body: CreateRestore): RestorePlan {
           {
             kind: 'database',
             name,
-            message: `database "${name}" already exists`,
-            resolutions: [`DROP DATABASE ${name};`, `ALTER DATABASE ${name} RENAME TO archived_${name};`],
+            message: `database "${name}" already exists on ${cluster.strongroom.connection_url}`,
+            resolutions: [
+              `new_db_name ${name}_restored`,
+              `ALTER DATABASE ${name} RENAME TO ${name}_old;`,
+              `DROP DATABASE ${name};`,
+            ],
           },
         ]
       : [],
@@ -321,14 +330,16 @@ function planOf(cluster: Cluster, body: CreateRestore): RestorePlan {
             name: 'public.customers',
             needed_by: 'rides_customer_fkey',
             option: 'skip_missing_foreign_keys',
-            message:
-              'cannot restore table "rides" without referenced table customers (or "skip_missing_foreign_keys" option)',
-            resolutions: [],
+            message: `fk constraint public.rides rides_customer_fkey needs table public.customers, which is neither restored nor in database "${options.into_db}"`,
+            resolutions: [
+              'name rides.public.customers too, to restore it',
+              'skip_missing_foreign_keys (leaves the foreign key out)',
+            ],
           },
         ]
       : [],
     replaces: body.type === 'CLUSTER' ? ['database billing', 'database rides'] : [],
-    notes: ['Statistics are collected anew after the restore.'],
+    notes: ['statistics are not restored: run ANALYZE in each restored database, or leave it to autovacuum'],
     tables: 7,
     rows: '561980',
     size_bytes: '84213992',

@@ -171,7 +171,8 @@ export const clusters: Cluster[] = [
     more: {
       managed_backups: {
         available: false,
-        reason: 'Managed backups are in limited access for Dedicated clusters on Azure.',
+        reason:
+          'managed backups of dedicated clusters on Azure are in limited access, and not available here; back up into your own storage',
       },
       last_backup_at: null,
       next_backup_at: null,
@@ -182,8 +183,17 @@ export const clusters: Cluster[] = [
     plan: 'SERVERLESS',
     provider: 'SELF_HOSTED',
     regions: ['helsinki'],
-    more: { unavailable: 'A restore is replacing all of its data since a minute.' },
+    more: { unavailable: 'cluster staging is unavailable while it is being restored' },
   }),
+  {
+    ...cluster({
+      name: 'rides-before-the-great-migration-of-the-harbour',
+      plan: 'DEDICATED',
+      provider: 'SELF_HOSTED',
+      regions: ['helsinki'],
+    }),
+    state: 'DELETED',
+  },
 ];
 
 const days = 20;
@@ -282,7 +292,8 @@ export const jobs: Job[] = clusters.flatMap((cluster) => [
   }),
   job(cluster, {
     error_code: 'unreachable',
-    error_message: 'the server rides.db.example:5432 does not answer: connection refused',
+    error_message:
+      'the server rides.db.example:5432 does not answer: connection refused hint: check that it runs, and that a firewall lets this service through',
   }),
 ]);
 

@@ -39,28 +39,31 @@ export const router = createBrowserRouter([
             ],
           },
           { path: 'backups/restore-jobs/:restoreId', lazy: () => import('./pages/backups/RestoreJobPage') },
-          { path: 'backups/:backupId/changes', lazy: () => import('./pages/backups/ChangesPage') },
-          { path: 'backups/:backupId/databases', lazy: () => import('./pages/backups/BackupDatabasesPage') },
           {
-            path: 'backups/:backupId/databases/:database/tables',
-            lazy: () => import('./pages/backups/BackupTablesPage'),
-          },
-          {
-            path: 'backups/:backupId/databases/:database/tables/:schema/:table',
-            lazy: () => import('./pages/backups/RowsPage'),
-          },
-          { path: 'backups/:backupId/restore', lazy: () => import('./pages/restore/RestoreClusterPage') },
-          {
-            path: 'backups/:backupId/databases/:database/restore',
-            lazy: () => import('./pages/restore/RestoreDatabasePage'),
-          },
-          {
-            path: 'backups/:backupId/databases/:database/tables/:schema/:table/restore',
-            lazy: () => import('./pages/restore/RestoreTablePage'),
+            path: 'backups/:backupId',
+            lazy: () => import('./pages/backups/BackupLayout'),
+            children: [
+              { path: 'changes', lazy: () => import('./pages/backups/ChangesPage') },
+              { path: 'restore', lazy: () => import('./pages/restore/RestoreClusterPage') },
+              { path: 'databases', lazy: () => import('./pages/backups/BackupDatabasesPage') },
+              {
+                path: 'databases/:database/restore',
+                lazy: () => import('./pages/restore/RestoreDatabasePage'),
+              },
+              { path: 'databases/:database/tables', lazy: () => import('./pages/backups/BackupTablesPage') },
+              {
+                path: 'databases/:database/tables/:schema/:table',
+                lazy: () => import('./pages/backups/RowsPage'),
+              },
+              {
+                path: 'databases/:database/tables/:schema/:table/restore',
+                lazy: () => import('./pages/restore/RestoreTablePage'),
+              },
+            ],
           },
         ],
       },
-      { path: 'organization', element: <Navigate to="/organization/users" replace /> },
+      { path: 'organization', element: <Navigate to="/organization/settings" replace /> },
       { path: 'organization/users', lazy: () => import('./pages/organization/UsersPage') },
       {
         path: 'organization/service-accounts',

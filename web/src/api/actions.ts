@@ -6,6 +6,7 @@ export const ACTIONS = {
   manageUsers: 'manage_users',
   manageServiceAccounts: 'manage_service_accounts',
   manageStorage: 'manage_storage_locations',
+  readAuditLog: 'read_audit_log',
   // of a cluster
   takeBackup: 'take_backup',
   changeSettings: 'change_backup_settings',

@@ -1,4 +1,4 @@
-import { queryOptions, useMutation } from '@tanstack/react-query';
+import { keepPreviousData, queryOptions, useMutation } from '@tanstack/react-query';
 import { cache } from './cache';
 import { ask, client } from './client';
 import { allPages, PAGE } from './pages';
@@ -12,20 +12,33 @@ const REFRESH_ONE = 5_000;
 
 const path = (id: string) => ({ params: { path: { cluster_id: id } } });
 
-export const clustersQuery = queryOptions({
-  queryKey: ['clusters'],
-  refetchInterval: REFRESH,
-  queryFn: () =>
-    allPages(
-      (page) =>
-        ask(
-          client.GET('/api/v1/clusters', {
-            params: { query: { 'pagination.limit': PAGE, 'pagination.page': page } },
-          }),
-        ),
-      (reply) => reply.clusters,
-    ),
-});
+const clustersOf = (which: 'attached' | 'all') =>
+  queryOptions({
+    queryKey: ['clusters', which],
+    refetchInterval: REFRESH,
+    placeholderData: keepPreviousData,
+    queryFn: () =>
+      allPages(
+        (page) =>
+          ask(
+            client.GET('/api/v1/clusters', {
+              params: {
+                query: {
+                  show_inactive: which === 'all' || undefined,
+                  'pagination.limit': PAGE,
+                  'pagination.page': page,
+                },
+              },
+            }),
+          ),
+        (reply) => reply.clusters,
+      ),
+  });
+
+export const clustersQuery = clustersOf('attached');
+
+/** With those that were detached: their backups are kept, and roles on them, too. */
+export const allClustersQuery = clustersOf('all');
 
 export const clusterQuery = (id: string) =>
   queryOptions({
@@ -95,5 +108,9 @@ export const useAttachCluster = () =>
 export const useDetachCluster = (id: string) =>
   useMutation({
     mutationFn: () => ask(client.DELETE('/api/v1/clusters/{cluster_id}', path(id))),
-    onSuccess: () => cache.invalidateQueries({ queryKey: ['clusters'] }),
+    onSuccess: () =>
+      Promise.all([
+        cache.invalidateQueries({ queryKey: ['clusters'] }),
+        cache.invalidateQueries({ queryKey: ['cluster', id] }),
+      ]),
   });

@@ -113,9 +113,9 @@ export const useDeleteApiKey = () =>
     onSuccess: refreshKeys,
   });
 
-export const auditLogQuery = (action: string) =>
+export const auditLogQuery = ({ action, cluster }: { action: string | null; cluster: string | null }) =>
   infiniteQueryOptions({
-    queryKey: ['audit-log', action],
+    queryKey: ['audit-log', action, cluster],
     initialPageParam: undefined as string | undefined,
     queryFn: ({ pageParam }) =>
       ask(
@@ -125,7 +125,8 @@ export const auditLogQuery = (action: string) =>
               sort_order: 'DESC',
               limit: 50,
               starting_from: pageParam,
-              action: action || undefined,
+              action: action ?? undefined,
+              cluster_id: cluster ?? undefined,
             },
           },
         }),

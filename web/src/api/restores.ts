@@ -7,7 +7,7 @@ import { useEffect } from 'react';
 import { cache } from './cache';
 import { ask, client } from './client';
 import { isOpen } from './jobs';
-import type { CreateRestore, Job, Restore } from './types';
+import type { CreateRestore, Job, Restore, RestorePlan } from './types';
 
 export const restoresQuery = (id: string) =>
   queryOptions({
@@ -39,12 +39,21 @@ export const restoreQuery = (id: string, restore: string) =>
       ),
   });
 
-/** What a restore would do. It writes nothing, so it is a question although it is sent as POST. */
+/** Whether the service would refuse what it has planned. */
+export const isBlocked = (plan: RestorePlan) =>
+  Boolean(plan.refused) || plan.conflicts.length > 0 || plan.missing.length > 0;
+
+/**
+ * What a restore would do. It writes nothing, so it is a question although it is sent as POST. What is in the way is
+ * often removed elsewhere, in a terminal: it is asked for again until it is gone, and whenever somebody comes back.
+ */
 export const restorePlanQuery = (destination: string, body: CreateRestore) =>
   queryOptions({
     queryKey: ['cluster', destination, 'restore-plan', body],
     staleTime: 30_000,
     gcTime: 60_000,
+    refetchInterval: (query) => (query.state.data && isBlocked(query.state.data) ? 5_000 : false),
+    refetchOnWindowFocus: 'always',
     placeholderData: keepPreviousData,
     queryFn: () =>
       ask(
@@ -64,7 +73,12 @@ export const useRestore = () =>
           body,
         }),
       ),
-    onSuccess: (_, { destination }) => cache.invalidateQueries({ queryKey: ['cluster', destination] }),
+    // Nobody waits for that. Of the plan nothing is asked any more: what it says of names is true no longer.
+    onSuccess: (_, { destination }) =>
+      void cache.invalidateQueries({
+        queryKey: ['cluster', destination],
+        predicate: ({ queryKey }) => queryKey[2] !== 'restore-plan',
+      }),
   });
 
 export const useCancelRestore = (id: string) =>
@@ -82,12 +96,16 @@ export const useCancelRestore = (id: string) =>
 export function useRestoreEvents(id: string, restore: string, follow: boolean) {
   useEffect(() => {
     if (!follow) return;
+    let state: string | undefined;
     const events = new EventSource(`/api/v1/jobs/${encodeURIComponent(restore)}/events`);
     events.addEventListener('job', (event) => {
       const job = JSON.parse((event as MessageEvent<string>).data) as Job;
       const update = (known: Restore) => (known.id === job.id ? withJob(known, job) : known);
       cache.setQueryData<Restore[]>(['cluster', id, 'restores'], (list) => list?.map(update));
       cache.setQueryData<Restore>(['cluster', id, 'restore', restore], (known) => known && update(known));
+      // A cluster becomes unavailable when its restore begins to run, and says so at once.
+      if (job.state !== state) void cache.invalidateQueries({ queryKey: ['cluster', id], exact: true });
+      state = job.state;
       if (!isOpen(job.state)) {
         events.close();
         // The outcome has more than the job: what to set again, and the cluster is available again.

@@ -6,6 +6,7 @@ import { Button, type ButtonProps, Tooltip } from '@mantine/core';
 import { type MouseEvent, useId } from 'react';
 import { Link } from 'react-router';
 import type { Action } from '../api/types';
+import { sentence } from '../format/words';
 
 /** The named action; what the service does not mention, it will judge when asked. */
 export function actionOf(actions: readonly Action[] | undefined, name: string): Action {
@@ -40,7 +41,7 @@ export function ActionButton({
       </Button>
     );
   }
-  const reason = action.reason ?? 'You may not do this.';
+  const reason = sentence(action.reason ?? 'You may not do this');
   return (
     <Tooltip label={reason}>
       <Button

@@ -1,13 +1,14 @@
 /** The three states of anything that is asked for: waiting, failed, there. */
-import { Alert, Button, Group, Skeleton, Stack, Text, Title } from '@mantine/core';
-import { IconAlertTriangle } from '@tabler/icons-react';
+import { Button, Group, Skeleton, Stack, Text, Title } from '@mantine/core';
 import type { UseQueryResult } from '@tanstack/react-query';
 import type { ReactNode } from 'react';
 import { ApiError } from '../api/client';
+import { sentence } from '../format/words';
+import { Notice } from './Notice';
 
 interface AsyncProps<T> {
   query: UseQueryResult<T>;
-  /** What is waited for, for those who can not see the skeleton. */
+  /** What is waited for, for those who cannot see the skeleton. */
   label: string;
   rows?: number;
   children: (data: T) => ReactNode;
@@ -42,19 +43,12 @@ export function ErrorNotice({ error, title, retry }: { error: unknown; title?: s
   const known = error instanceof ApiError ? error : undefined;
   const message = error instanceof Error ? error.message : String(error);
   return (
-    <Alert
-      role="alert"
-      color="red"
-      variant="outline"
-      icon={<IconAlertTriangle size={18} aria-hidden />}
-      title={title ?? titleOf(known)}
-      styles={{ root: { background: 'var(--mantine-color-body)' }, title: { color: 'var(--bad-text)' } }}
-    >
+    <Notice role="alert" tone="bad" title={title ?? titleOf(known)}>
       <Stack gap={6} align="flex-start">
-        <Text size="sm">{message}</Text>
+        <Text size="sm">{sentence(message)}</Text>
         {known?.hint && (
           <Text size="sm" c="dimmed" style={{ whiteSpace: 'pre-line' }}>
-            {known.hint}
+            {sentence(known.hint)}
           </Text>
         )}
         {known?.requestId && (
@@ -68,7 +62,7 @@ export function ErrorNotice({ error, title, retry }: { error: unknown; title?: s
           </Button>
         )}
       </Stack>
-    </Alert>
+    </Notice>
   );
 }
 
@@ -91,7 +85,7 @@ function titleOf(error: ApiError | undefined): string {
 function StaleNotice({ error }: { error: Error }) {
   return (
     <Text role="status" size="sm" c="var(--warn-text)">
-      What is shown may be old: {error.message}
+      What is shown may be old: {sentence(error.message)}
     </Text>
   );
 }

@@ -2,8 +2,9 @@
  * Values over time, as an area and a line. Small enough to be our own; the same numbers stand in a table below it
  * for those whom a drawing does not serve.
  */
-import { type RefObject, useLayoutEffect, useRef, useState } from 'react';
+import { useRef, useState } from 'react';
 import { dateTime, dayOf, shortDay } from '../format/time';
+import { useWidth } from './useWidth';
 
 export interface Point {
   at: string;
@@ -114,21 +115,6 @@ export function Chart({ label, points, say }: ChartProps) {
       </details>
     </figure>
   );
-}
-
-/** How wide an element is, also when the window changes. */
-function useWidth(ref: RefObject<HTMLElement | null>): number {
-  const [width, setWidth] = useState(0);
-  useLayoutEffect(() => {
-    const element = ref.current;
-    if (!element) return;
-    const measure = () => setWidth(element.clientWidth);
-    measure();
-    const observer = new ResizeObserver(measure);
-    observer.observe(element);
-    return () => observer.disconnect();
-  }, [ref]);
-  return width;
 }
 
 /** A round number above: 1, 2 or 5 times a power of ten, in binary units, so that the axis reads well. */

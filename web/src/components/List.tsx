@@ -1,9 +1,12 @@
 /**
- * A list of things with columns. On a phone every row becomes a card, with the column's name before each value;
- * the roles stay those of a table. Long lists draw only what is near the window: a day may have 1,000 backups.
+ * A list of things with columns. Where the columns have no room, every row becomes a card, with the column's name
+ * before each value; the roles stay those of a table. It is the list's own width that decides, since the navigation
+ * takes its part of the window. Long lists draw only what is near the window: a day may have 1,000 backups.
  */
+import { Text } from '@mantine/core';
 import { useWindowVirtualizer } from '@tanstack/react-virtual';
-import { type ReactNode, useEffect, useRef, useState } from 'react';
+import { type ReactNode, useEffect, useLayoutEffect, useRef, useState } from 'react';
+import { useWidth } from './useWidth';
 
 export interface Column<T> {
   header: string;
@@ -14,6 +17,10 @@ export interface Column<T> {
   shrink?: boolean;
   /** Stays on one line where there is room for a table. */
   nowrap?: boolean;
+  /** Text of any length: it breaks anywhere before the list becomes too wide. */
+  long?: boolean;
+  /** On a card its name stands above it: it has more than one line to say. */
+  stack?: boolean;
 }
 
 interface ListProps<T> {
@@ -21,15 +28,47 @@ interface ListProps<T> {
   items: T[];
   columns: Column<T>[];
   itemKey: (item: T) => string;
+  /** How much room the columns need to stand side by side. */
+  room?: keyof typeof ROOM;
+  /** Says that the times in the list are UTC, where no header does. */
+  utc?: boolean;
 }
+
+/** Below so many pixels, columns become cards: few short ones, some, and many or long ones. */
+const ROOM = { little: 480, some: 690, much: 960 } as const;
+
+/** Cards at least this wide have their values side by side. */
+const WIDE_CARD = 520;
 
 /** Below this, drawing all is cheaper than measuring, and the browser's own search finds everything. */
 const DRAW_ALL = 120;
 
 export function List<T>(props: ListProps<T>) {
+  const { room = 'some' } = props;
+  const box = useRef<HTMLDivElement>(null);
+  const width = useWidth(box);
+  // Names may be longer than anybody thought of: what turns out to be too wide becomes cards, too.
+  const [needed, setNeeded] = useState(0);
+  const cards = width > 0 && width < Math.max(ROOM[room], needed);
+  useLayoutEffect(() => {
+    const { scrollWidth = 0, clientWidth = 0 } = box.current ?? {};
+    if (!cards && scrollWidth > clientWidth) setNeeded(scrollWidth);
+  });
   return (
-    <div className="panel">
-      {props.items.length > DRAW_ALL ? <LongList {...props} /> : <ShortList {...props} />}
+    <div>
+      {props.utc && (
+        <Text c="dimmed" size="xs" mb={6}>
+          Times are in UTC.
+        </Text>
+      )}
+      <div
+        ref={box}
+        className="panel list-box"
+        data-room={room}
+        data-cards={cards ? (width < WIDE_CARD ? 'narrow' : 'wide') : undefined}
+      >
+        {props.items.length > DRAW_ALL ? <LongList {...props} /> : <ShortList {...props} />}
+      </div>
     </div>
   );
 }
@@ -128,6 +167,8 @@ function Cells<T>({ item, columns }: { item: T; columns: Column<T>[] }) {
       data-align={column.align}
       data-shrink={column.shrink || undefined}
       data-nowrap={column.nowrap || undefined}
+      data-long={column.long || undefined}
+      data-stack={column.stack || undefined}
     >
       {column.cell(item)}
     </td>

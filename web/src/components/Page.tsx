@@ -1,5 +1,5 @@
 /** A page's head: title, where one is, what one can do. Moving to a page moves the focus to its title. */
-import { Anchor, Breadcrumbs, Group, Stack, Text, Title } from '@mantine/core';
+import { Anchor, Group, Stack, Text, Title } from '@mantine/core';
 import { type ReactNode, useEffect, useRef } from 'react';
 import { Link, useLocation } from 'react-router';
 
@@ -25,7 +25,7 @@ export function Page({ title, tab, lead, crumbs, actions, children }: PageProps)
       <div>
         {crumbs && <Crumbs crumbs={crumbs} />}
         <Group justify="space-between" align="flex-start" gap="sm">
-          <div style={{ minWidth: 0 }}>
+          <div style={{ minWidth: 0, flex: '1 1 320px' }}>
             <Heading>{title}</Heading>
             {lead && (
               <Text component="div" c="dimmed" size="sm" mt={4} maw={720}>
@@ -44,19 +44,21 @@ export function Page({ title, tab, lead, crumbs, actions, children }: PageProps)
 export function Crumbs({ crumbs }: { crumbs: Crumb[] }) {
   return (
     <nav aria-label="Breadcrumb">
-      <Breadcrumbs mb={6} separatorMargin={6} style={{ flexWrap: 'wrap' }}>
-        {crumbs.map((crumb) =>
-          crumb.to ? (
-            <Anchor key={crumb.label} component={Link} to={crumb.to} size="sm">
-              {crumb.label}
-            </Anchor>
-          ) : (
-            <Text key={crumb.label} size="sm" c="dimmed" aria-current="page">
-              {crumb.label}
-            </Text>
-          ),
-        )}
-      </Breadcrumbs>
+      <ol className="crumbs">
+        {crumbs.map((crumb) => (
+          <li key={crumb.to ?? crumb.label}>
+            {crumb.to ? (
+              <Anchor component={Link} to={crumb.to} size="sm">
+                {crumb.label}
+              </Anchor>
+            ) : (
+              <Text span size="sm" c="dimmed" aria-current="page">
+                {crumb.label}
+              </Text>
+            )}
+          </li>
+        ))}
+      </ol>
     </nav>
   );
 }

@@ -1,5 +1,7 @@
 /** A state in a word, with a dot that says the same in colour. */
+import { Text } from '@mantine/core';
 import { isOpen } from '../api/jobs';
+import { sentence } from '../format/words';
 
 export type Tone = 'ok' | 'busy' | 'bad' | 'idle';
 
@@ -35,5 +37,23 @@ export function JobStatus({ state, stopping }: { state: string; stopping?: boole
     <Status tone={tone} live={open}>
       {label}
     </Status>
+  );
+}
+
+/** Why something failed: its code, its message, and what one can do about it, each on a line of its own. */
+export function Failure({ code, message }: { code?: string | null; message: string | null | undefined }) {
+  const [what = '', hint] = (message ?? '').split(/\s+hint: (.*)/s);
+  return (
+    <>
+      {code && <div className="mono">{code}</div>}
+      <Text size="sm" c={code ? undefined : 'dimmed'} style={{ overflowWrap: 'anywhere' }}>
+        {sentence(what)}
+      </Text>
+      {hint && (
+        <Text size="sm" c="dimmed" style={{ overflowWrap: 'anywhere' }}>
+          Hint: {sentence(hint)}
+        </Text>
+      )}
+    </>
   );
 }

@@ -1,6 +1,7 @@
 import { Anchor } from '@mantine/core';
+import type { ReactNode } from 'react';
 import { Link } from 'react-router';
-import { Empty } from '../components/Async';
+import { Empty, ErrorNotice } from '../components/Async';
 import { Page } from '../components/Page';
 import { paths } from '../paths';
 
@@ -12,6 +13,23 @@ export function NotFoundPage() {
           Go to the clusters
         </Anchor>
       </Empty>
+    </Page>
+  );
+}
+
+interface MissingPageProps {
+  title: string;
+  error: Error;
+  /** The way on. */
+  children: ReactNode;
+}
+
+/** A page of something that the service does not know, or does not show to everybody. */
+export function MissingPage({ title, error, children }: MissingPageProps) {
+  return (
+    <Page title={title}>
+      <ErrorNotice error={error} />
+      <div>{children}</div>
     </Page>
   );
 }

@@ -1,9 +1,10 @@
-import { Button, Center, Group, PasswordInput, Stack, Text, TextInput, Title } from '@mantine/core';
+import { Button, Center, Group, Stack, Text, Title } from '@mantine/core';
 import { type FormEvent, useState } from 'react';
 import { Navigate, useNavigate, useSearchParams } from 'react-router';
 import { useSession, useSignIn } from '../api/session';
 import { ErrorNotice } from '../components/Async';
 import { useTitle } from '../components/Page';
+import { SecretField, TextField } from '../components/TextField';
 import { paths } from '../paths';
 import { Brand } from '../shell/Brand';
 import { ColorScheme } from '../shell/ColorScheme';
@@ -45,25 +46,21 @@ export function SignInPage() {
           </Stack>
           <form onSubmit={submit} className="panel" style={{ padding: 24 }}>
             <Stack>
-              <TextInput
+              <TextField
                 label="E-mail"
                 type="email"
                 name="email"
                 autoComplete="username"
-                required
-                withAsterisk={false}
                 value={email}
-                onChange={(event) => setEmail(event.currentTarget.value)}
+                onChange={setEmail}
                 autoFocus
               />
-              <PasswordInput
+              <SecretField
                 label="Password"
                 name="password"
                 autoComplete="current-password"
-                required
-                withAsterisk={false}
                 value={password}
-                onChange={(event) => setPassword(event.currentTarget.value)}
+                onChange={setPassword}
               />
               {signIn.isError && <ErrorNotice title="Not signed in" error={signIn.error} />}
               <Button type="submit" fullWidth loading={signIn.isPending}>
@@ -72,8 +69,8 @@ export function SignInPage() {
             </Stack>
           </form>
           <Text c="dimmed" size="xs" ta="center">
-            No account yet? Whoever runs this service makes one, with{' '}
-            <span className="mono">strongroom users add</span>.
+            No account yet? Ask an Org Administrator. Whoever runs this service makes the first one, with{' '}
+            <span className="mono">strongroom users create</span>.
           </Text>
         </Stack>
       </Center>

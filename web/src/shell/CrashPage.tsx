@@ -1,4 +1,4 @@
-/** What is shown when a page itself breaks, or its code can not be loaded after an update of the service. */
+/** What is shown when a page itself breaks, or its code cannot be loaded after an update of the service. */
 import { Button, Center, Stack, Text, Title } from '@mantine/core';
 import { useRouteError } from 'react-router';
 

@@ -15,7 +15,11 @@ import {
 } from '@tabler/icons-react';
 import { useQuery } from '@tanstack/react-query';
 import { Link, useLocation, useParams } from 'react-router';
+import { ACTIONS } from '../api/actions';
 import { clusterQuery } from '../api/clusters';
+import { useSession } from '../api/session';
+import { actionOf } from '../components/ActionButton';
+import { isDetached } from '../pages/clusters/words';
 import { paths } from '../paths';
 
 interface ItemProps {
@@ -59,22 +63,31 @@ export function Navigation() {
   );
 }
 
+/** Of the organization's pages only those that whoever is signed in may see. */
 function MainNavigation() {
+  const actions = useSession().data?.actions;
+  const may = (...names: string[]) => names.some((name) => actionOf(actions, name).allowed);
   return (
     <>
       <Item to={paths.clusters()} label="Clusters" Icon={IconServer2} />
       <Section>Organization</Section>
-      <Item to={paths.users()} label="Users and roles" Icon={IconUsers} />
-      <Item to={paths.serviceAccounts()} label="Service accounts" Icon={IconKey} />
-      <Item to={paths.storageLocations()} label="Storage locations" Icon={IconPackage} />
-      <Item to={paths.auditLog()} label="Audit log" Icon={IconListDetails} />
+      {may(ACTIONS.manageUsers) && <Item to={paths.users()} label="Users and roles" Icon={IconUsers} />}
+      {may(ACTIONS.manageServiceAccounts) && (
+        <Item to={paths.serviceAccounts()} label="Service accounts" Icon={IconKey} />
+      )}
+      {may(ACTIONS.manageStorage, ACTIONS.attachCluster) && (
+        <Item to={paths.storageLocations()} label="Storage locations" Icon={IconPackage} />
+      )}
+      {may(ACTIONS.readAuditLog) && <Item to={paths.auditLog()} label="Audit log" Icon={IconListDetails} />}
       <Item to={paths.organization()} label="Settings" Icon={IconBuilding} />
     </>
   );
 }
 
 function ClusterNavigation({ id }: { id: string }) {
-  const { data } = useQuery(clusterQuery(id));
+  const { data, isError } = useQuery(clusterQuery(id));
+  // There is nothing to navigate in.
+  if (isError && !data) return <MainNavigation />;
   return (
     <>
       <Item to={paths.clusters()} label="Clusters" Icon={IconArrowLeft} exact />
@@ -83,7 +96,9 @@ function ClusterNavigation({ id }: { id: string }) {
       </Text>
       <Item to={paths.cluster(id)} label="Overview" Icon={IconInfoCircle} exact />
       <Section>Data</Section>
-      <Item to={paths.liveDatabases(id)} label="Databases" Icon={IconDatabase} />
+      {!(data && isDetached(data)) && (
+        <Item to={paths.liveDatabases(id)} label="Databases" Icon={IconDatabase} />
+      )}
       <Item to={paths.backups(id)} label="Backups" Icon={IconHistory} />
     </>
   );

@@ -1,5 +1,5 @@
 /** The databases of a backup. One without tables is not listed. */
-import { Alert, Anchor, List as Bullets, Group, Stack } from '@mantine/core';
+import { Anchor, List as Bullets, Group, Stack } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { Link } from 'react-router';
@@ -9,10 +9,12 @@ import type { BackupDatabase } from '../../api/types';
 import { ActionButton, actionOf } from '../../components/ActionButton';
 import { Async, Empty } from '../../components/Async';
 import { type Column, List } from '../../components/List';
+import { Notice } from '../../components/Notice';
 import { Page } from '../../components/Page';
 import { matches, Search } from '../../components/Search';
 import { count, databaseSize } from '../../format/size';
 import { dateTime } from '../../format/time';
+import { sentence } from '../../format/words';
 import { paths } from '../../paths';
 import { BackupLead } from './BackupLead';
 import { backupCrumbs, useBackup } from './useBackup';
@@ -24,7 +26,7 @@ export function BackupDatabasesPage() {
   const asOf = backup.data?.as_of_time;
   const restore = actionOf(backup.data?.strongroom.actions, ACTIONS.restore);
   const columns: Column<BackupDatabase>[] = [
-    { header: 'Name', cell: (database) => database.name },
+    { header: 'Name', long: true, cell: (database) => database.name },
     { header: 'Size', align: 'end', cell: (database) => databaseSize(database.size_bytes) },
     {
       header: 'Tables',
@@ -69,20 +71,15 @@ export function BackupDatabasesPage() {
         {({ databases: all, omissions }) => (
           <Stack gap="md">
             {omissions.length > 0 && (
-              <Alert
-                variant="outline"
-                color="yellow"
-                title="Not in this backup"
-                styles={{ title: { color: 'var(--warn-text)' } }}
-              >
+              <Notice title="Not in this backup" role="note">
                 <Bullets size="sm">
                   {omissions.map((omission) => (
                     <Bullets.Item key={omission.object}>
-                      {omission.object}: {omission.reason}
+                      {omission.object}: {sentence(omission.reason)}
                     </Bullets.Item>
                   ))}
                 </Bullets>
-              </Alert>
+              </Notice>
             )}
             <Group>
               <Search label="Search databases" value={search} onChange={setSearch} />
@@ -113,7 +110,15 @@ function Found({
   if (all.length === 0)
     return <Empty title="No databases with tables">A database without tables is not listed.</Empty>;
   if (found.length === 0) return <Empty title="No such database">No database's name contains this.</Empty>;
-  return <List label="Databases" items={found} columns={columns} itemKey={(database) => database.name} />;
+  return (
+    <List
+      label="Databases"
+      items={found}
+      columns={columns}
+      itemKey={(database) => database.name}
+      room="little"
+    />
+  );
 }
 
 export { BackupDatabasesPage as Component };

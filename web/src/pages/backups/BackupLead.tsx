@@ -19,7 +19,7 @@ export function BackupLead({ backup }: { backup: Backup | undefined }) {
     <>
       {words.join(', ')}.
       {type === 'INCREMENTAL' &&
-        ' Sizes tell what changed since the last full backup; it restores to everything.'}
+        ' Sizes tell what changed since the backup before it; 0\u00a0B means that nothing did. It restores to everything.'}
     </>
   );
 }

@@ -29,6 +29,7 @@ export function BackupTablesPage() {
   const columns: Column<BackupTable>[] = [
     {
       header: 'Name',
+      long: true,
       cell: (table) => (
         <Anchor
           component={Link}
@@ -90,6 +91,7 @@ export function BackupTablesPage() {
                   items={found}
                   columns={columns}
                   itemKey={(table) => `${table.schema}.${table.name}`}
+                  room="little"
                 />
               )}
             </Stack>

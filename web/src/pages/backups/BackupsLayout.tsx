@@ -1,19 +1,24 @@
 /** The Backups page of a cluster: its tabs, each with its own address. */
-import { Alert, Tabs } from '@mantine/core';
+import { Stack, Text } from '@mantine/core';
 import { notifications } from '@mantine/notifications';
 import { IconCloudOff } from '@tabler/icons-react';
-import { Outlet, useLocation, useNavigate } from 'react-router';
+import { Outlet, useLocation } from 'react-router';
 import { ACTIONS } from '../../api/actions';
 import { useTakeBackup } from '../../api/backups';
 import { ActionButton, actionOf } from '../../components/ActionButton';
 import { ErrorNotice } from '../../components/Async';
+import { Code } from '../../components/Copy';
+import { LinkTabs } from '../../components/LinkTabs';
+import { Notice } from '../../components/Notice';
 import { Page } from '../../components/Page';
+import { sentence } from '../../format/words';
 import { paths } from '../../paths';
 import { useCluster } from '../clusters/ClusterLayout';
+import { clusterCrumbs } from '../clusters/crumbs';
+import { isDedicated, isDetached } from '../clusters/words';
 
 export function BackupsLayout() {
   const cluster = useCluster();
-  const navigate = useNavigate();
   const { pathname } = useLocation();
   const take = useTakeBackup(cluster.id);
   const tabs = [
@@ -27,9 +32,11 @@ export function BackupsLayout() {
   return (
     <Page
       title="Backups"
+      crumbs={clusterCrumbs(cluster, [{ label: 'Backups' }])}
       tab={`${tabs.find(([path]) => path === pathname)?.[1] ?? 'Backups'} of ${cluster.name}`}
       actions={
-        managed.available && (
+        managed.available &&
+        !isDetached(cluster) && (
           <ActionButton
             variant="default"
             action={actionOf(cluster.strongroom.actions, ACTIONS.takeBackup)}
@@ -37,7 +44,11 @@ export function BackupsLayout() {
             onClick={() =>
               take.mutate(undefined, {
                 onSuccess: () =>
-                  notifications.show({ message: 'A backup begins. It is listed when it is complete.' }),
+                  notifications.show({
+                    message: isDedicated(cluster)
+                      ? 'A backup begins. It is listed when it is complete.'
+                      : 'A backup begins.',
+                  }),
               })
             }
           >
@@ -47,32 +58,26 @@ export function BackupsLayout() {
       }
     >
       {take.isError && <ErrorNotice title="No backup was begun" error={take.error} />}
-      {!managed.available && (
-        <Alert
-          role="status"
-          variant="outline"
-          color="yellow"
-          title="Managed backups are not available for this cluster"
-          icon={<IconCloudOff size={18} aria-hidden />}
-          styles={{ root: { background: 'var(--mantine-color-body)' }, title: { color: 'var(--warn-text)' } }}
-        >
-          {managed.reason} You can take your own backups with <span className="mono">strongroom backup</span>,
-          and restore from them.
-        </Alert>
-      )}
-      <Tabs value={pathname} onChange={(path) => path && void navigate(path)} keepMounted={false}>
-        <Tabs.List aria-label="Backups">
-          {tabs.map(([path, label]) => (
-            <Tabs.Tab key={path} value={path} style={{ whiteSpace: 'nowrap' }}>
-              {label}
-            </Tabs.Tab>
-          ))}
-        </Tabs.List>
-        <Tabs.Panel value={pathname} pt="lg">
-          <Outlet context={cluster} />
-        </Tabs.Panel>
-      </Tabs>
+      {!managed.available && <NotManaged reason={managed.reason} />}
+      <LinkTabs label="Backups" tabs={tabs} />
+      <Outlet context={cluster} />
     </Page>
+  );
+}
+
+/** What a person can do where the service takes no backups: the program takes them, into storage of one's own. */
+function NotManaged({ reason }: { reason: string | null | undefined }) {
+  return (
+    <Notice
+      title="Managed backups are not available for this cluster"
+      icon={<IconCloudOff size={18} aria-hidden />}
+    >
+      <Stack gap="xs">
+        <Text size="sm">{sentence(reason ?? 'They are not available')}</Text>
+        <Text size="sm">Strongroom does that as a program, too, and restores from there:</Text>
+        <Code what="command">strongroom backup --into s3://bucket/folder</Code>
+      </Stack>
+    </Notice>
   );
 }
 

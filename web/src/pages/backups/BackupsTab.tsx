@@ -16,12 +16,13 @@ import { type Column, List } from '../../components/List';
 import { Status } from '../../components/Status';
 import { useNow } from '../../components/useNow';
 import { When } from '../../components/When';
-import { backupSize, count } from '../../format/size';
-import { type Day, dateTime, dayOf, expiresIn, interval, isDay, shortDay } from '../../format/time';
+import { backupSize, count, counted } from '../../format/size';
+import { type Day, dateTime, dayOf, expiresIn, isDay, shortDay } from '../../format/time';
 import { paths } from '../../paths';
 import { useCluster } from '../clusters/ClusterLayout';
-import { isDedicated } from '../clusters/words';
+import { isDedicated, isDetached } from '../clusters/words';
 import { BackupMenu } from './BackupMenu';
+import { sayCadence } from './cadence';
 
 /** A row: a backup, or a job that is about to become one. */
 type Row = { backup: Backup; job?: undefined } | { job: Job; backup?: undefined };
@@ -36,6 +37,10 @@ export function BackupsTab() {
   const setDay = (chosen: Day) => setSearch(chosen === today ? {} : { date: chosen });
 
   const dedicated = isDedicated(cluster);
+  const [month, setMonth] = useState<Day>();
+  const shown = monthsAround(month ?? day);
+  const days = useQuery(backupDaysQuery(cluster.id, shown.from, shown.until));
+  const marks = new Map(days.data?.days.map((one) => [one.date, one]));
   const backups = useQuery(backupsQuery(cluster.id, day, day === today));
   const open = useQuery({ ...openBackupsQuery(cluster.id), enabled: day === today });
   const rows = (items: Backup[]): Row[] => [
@@ -49,9 +54,19 @@ export function BackupsTab() {
           <Title order={2}>{dedicated ? 'Past backups by day' : 'Backup Recovery'}</Title>
           <HowOften cluster={cluster} />
         </div>
-        <Calendar cluster={cluster} day={day} today={today} onChange={setDay} />
+        <DayPicker
+          day={day}
+          today={today}
+          markOf={(one) => marks.get(one)}
+          onMonth={setMonth}
+          onChange={(chosen) => {
+            setMonth(undefined);
+            setDay(chosen);
+          }}
+        />
       </Group>
       {dedicated && day === today && <OpenBackups cluster={cluster} jobs={open.data ?? []} />}
+      <FailedBackups cluster={cluster} failed={marks.get(day)?.failed ?? 0} />
       <Async query={backups} label="the backups">
         {({ items, more }) => {
           const all = rows(items);
@@ -63,6 +78,7 @@ export function BackupsTab() {
                 items={all}
                 columns={dedicated ? dedicatedColumns(cluster, now) : serverlessColumns(cluster, now)}
                 itemKey={(row) => row.backup?.id ?? row.job?.id ?? ''}
+                room={dedicated ? 'some' : 'little'}
               />
               {more && (
                 <Text c="dimmed" size="sm">
@@ -173,43 +189,13 @@ function Actions({ cluster, backup }: { cluster: Cluster; backup: Backup }) {
   );
 }
 
-function Calendar({
-  cluster,
-  day,
-  today,
-  onChange,
-}: {
-  cluster: Cluster;
-  day: Day;
-  today: Day;
-  onChange: (day: Day) => void;
-}) {
-  const [month, setMonth] = useState<Day>();
-  const shown = monthsAround(month ?? day);
-  const days = useQuery(backupDaysQuery(cluster.id, shown.from, shown.until));
-  const marks = new Map(days.data?.days.map((one) => [one.date, one]));
-  return (
-    <DayPicker
-      day={day}
-      today={today}
-      markOf={(one) => marks.get(one)}
-      onMonth={setMonth}
-      onChange={(chosen) => {
-        setMonth(undefined);
-        onChange(chosen);
-      }}
-    />
-  );
-}
-
 /** `Backups are run hourly.`, or however often the settings say. */
 function HowOften({ cluster }: { cluster: Cluster }) {
   const config = useQuery(backupConfigQuery(cluster.id)).data;
-  if (!config || !cluster.strongroom.managed_backups.available) return null;
-  const often = config.frequency_minutes === 60 ? 'hourly' : `every ${interval(config.frequency_minutes)}`;
+  if (!config || isDetached(cluster) || !cluster.strongroom.managed_backups.available) return null;
   return (
     <Text c="dimmed" size="sm">
-      {config.enabled ? `Backups are run ${often}.` : 'Scheduled backups are switched off.'}
+      {config.enabled ? sayCadence(cluster, config) : 'Scheduled backups are switched off.'}
     </Text>
   );
 }
@@ -228,8 +214,30 @@ function OpenBackups({ cluster, jobs }: { cluster: Cluster; jobs: Job[] }) {
   );
 }
 
+/** What failed on the day is not in the list, and without a word the day would look complete. */
+function FailedBackups({ cluster, failed }: { cluster: Cluster; failed: number }) {
+  if (failed === 0) return null;
+  return (
+    <Text role="status" size="sm">
+      <Status tone="bad">{`${counted(failed, 'backup')} failed on this day.`}</Status>{' '}
+      <Anchor component={Link} to={paths.incompleteBackups(cluster.id)} size="sm" underline="always">
+        See Incomplete Backups
+      </Anchor>
+    </Text>
+  );
+}
+
 function NoBackups({ cluster, day, today }: { cluster: Cluster; day: Day; today: Day }) {
-  if (!cluster.strongroom.last_backup_at) {
+  const { last_backup_at, managed_backups } = cluster.strongroom;
+  if (!last_backup_at) {
+    if (!managed_backups.available)
+      return (
+        <Empty title="No managed backups">
+          Those that you take into your own storage are listed by{' '}
+          <span className="mono">strongroom backups --in</span> with its URL.
+        </Empty>
+      );
+    if (isDetached(cluster)) return <Empty title="No backups">None was taken before it was detached.</Empty>;
     return (
       <Empty title="No backups yet">The first full backup begins as soon as the cluster is attached.</Empty>
     );
@@ -238,7 +246,7 @@ function NoBackups({ cluster, day, today }: { cluster: Cluster; day: Day; today:
     <Empty
       title={day === today ? 'No backups today' : `No backups on ${shortDay(day)}`}
       action={
-        <Anchor component={Link} to={paths.backups(cluster.id, dayOf(cluster.strongroom.last_backup_at))}>
+        <Anchor component={Link} to={paths.backups(cluster.id, dayOf(last_backup_at))}>
           Go to the newest backup
         </Anchor>
       }

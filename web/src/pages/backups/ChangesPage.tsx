@@ -9,6 +9,7 @@ import { type Column, List } from '../../components/List';
 import { Page } from '../../components/Page';
 import { count, toNumber } from '../../format/size';
 import { dateTime } from '../../format/time';
+import { sentence } from '../../format/words';
 import { backupCrumbs, useBackup } from './useBackup';
 
 export function ChangesPage() {
@@ -35,7 +36,7 @@ export function ChangesPage() {
           onChange={(value) => value && setSearch({ other: value }, { replace: true })}
           searchable
           allowDeselect={false}
-          w={{ base: '100%', xs: 360 }}
+          w={{ base: '100%', xs: 440 }}
           nothingFoundMessage="No such backup"
         />
       </Group>
@@ -66,9 +67,9 @@ interface Change {
 function Changes({ cluster, backup, other }: { cluster: string; backup: string; other: string }) {
   const diff = useQuery(diffQuery(cluster, backup, other));
   const columns: Column<Change>[] = [
-    { header: 'Object', cell: (change) => change.name },
+    { header: 'Object', long: true, cell: (change) => change.name },
     { header: 'Kind', cell: (change) => change.kind },
-    { header: 'Change', cell: (change) => <What change={change} /> },
+    { header: 'Change', stack: true, cell: (change) => <What change={change} /> },
     { header: 'Rows', align: 'end', nowrap: true, cell: (change) => change.rows ?? '--' },
   ];
   return (
@@ -79,7 +80,7 @@ function Changes({ cluster, backup, other }: { cluster: string; backup: string; 
           <Stack gap="md">
             {diff.notes.map((note) => (
               <Text key={note} size="sm" c="dimmed">
-                {note}
+                {sentence(note)}
               </Text>
             ))}
             {changes.length === 0 ? (

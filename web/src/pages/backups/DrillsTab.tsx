@@ -8,7 +8,7 @@ import type { Drill } from '../../api/types';
 import { ActionButton, actionOf } from '../../components/ActionButton';
 import { Async, Empty, ErrorNotice } from '../../components/Async';
 import { type Column, List } from '../../components/List';
-import { JobStatus } from '../../components/Status';
+import { Failure, JobStatus } from '../../components/Status';
 import { useNow } from '../../components/useNow';
 import { When } from '../../components/When';
 import { count } from '../../format/size';
@@ -34,7 +34,7 @@ export function DrillsTab() {
     { header: 'Started', cell: (drill) => <When at={drill.started_at ?? drill.created_at} /> },
     { header: 'Backup taken on', cell: (drill) => <When at={drill.backup_as_of_time} /> },
     { header: 'Duration', cell: (drill) => duration(drill.started_at, drill.finished_at ?? now) },
-    { header: 'Result', cell: (drill) => <Result drill={drill} /> },
+    { header: 'Result', stack: true, cell: (drill) => <Result drill={drill} /> },
     { header: 'Tables', align: 'end', cell: (drill) => count(drill.tables_checked) },
     { header: 'Rows', align: 'end', cell: (drill) => count(drill.rows_checked) },
   ];
@@ -52,10 +52,12 @@ export function DrillsTab() {
         {(items) =>
           items.length === 0 ? (
             <Empty title="No drills yet">
-              A backup that was never restored is a hope. Try one, or let Settings do it regularly.
+              {cluster.strongroom.managed_backups.available
+                ? 'A backup that was never restored is a hope. Try one, or let Settings do it regularly.'
+                : 'There are no managed backups to try.'}
             </Empty>
           ) : (
-            <List label="Drills" items={items} columns={columns} itemKey={(drill) => drill.id} />
+            <List label="Drills" items={items} columns={columns} itemKey={(drill) => drill.id} utc />
           )
         }
       </Async>
@@ -68,9 +70,7 @@ function Result({ drill }: { drill: Drill }) {
     <div>
       <JobStatus state={drill.state} />
       {!isOpen(drill.state) && drill.error_message && (
-        <Text size="sm" c="dimmed">
-          <span className="mono">{drill.error_code}</span> {drill.error_message}
-        </Text>
+        <Failure code={drill.error_code} message={drill.error_message} />
       )}
       {drill.differences.length > 0 && (
         <Bullets size="sm">

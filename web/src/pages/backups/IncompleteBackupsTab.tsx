@@ -1,5 +1,5 @@
 /** Backups that failed, wait or run: when, for how long, why not, and which statement they stand for. */
-import { Progress, Stack, Text } from '@mantine/core';
+import { Progress, Stack } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { ACTIONS } from '../../api/actions';
 import { incompleteBackupsQuery, useCancelJob } from '../../api/backups';
@@ -8,7 +8,7 @@ import type { Job } from '../../api/types';
 import { ActionButton, actionOf } from '../../components/ActionButton';
 import { Async, Empty, ErrorNotice } from '../../components/Async';
 import { type Column, List } from '../../components/List';
-import { Status } from '../../components/Status';
+import { Failure, Status } from '../../components/Status';
 import { useNow } from '../../components/useNow';
 import { When } from '../../components/When';
 import { duration } from '../../format/time';
@@ -22,8 +22,13 @@ export function IncompleteBackupsTab() {
   const columns: Column<Job>[] = [
     { header: 'Started', cell: (job) => <When at={job.started_at ?? job.created_at} /> },
     { header: 'Duration', cell: (job) => duration(job.started_at, job.finished_at ?? now) },
-    { header: 'Status', cell: (job) => <BackupStatus job={job} /> },
-    { header: 'Description', cell: (job) => <span className="mono">{job.description ?? '--'}</span> },
+    { header: 'Status', stack: true, cell: (job) => <BackupStatus job={job} /> },
+    {
+      header: 'Description',
+      long: true,
+      stack: true,
+      cell: (job) => <span className="mono">{job.description ?? '--'}</span>,
+    },
     {
       header: '',
       label: 'Cancel',
@@ -50,7 +55,14 @@ export function IncompleteBackupsTab() {
           items.length === 0 ? (
             <Empty title="No incomplete backups">Backups that fail, wait or run are listed here.</Empty>
           ) : (
-            <List label="Incomplete Backups" items={items} columns={columns} itemKey={(job) => job.id} />
+            <List
+              label="Incomplete Backups"
+              items={items}
+              columns={columns}
+              itemKey={(job) => job.id}
+              room="much"
+              utc
+            />
           )
         }
       </Async>
@@ -64,9 +76,7 @@ function BackupStatus({ job }: { job: Job }) {
       return (
         <div style={{ minWidth: 180 }}>
           <Status tone="bad">{job.error_code ?? 'Failed'}</Status>
-          <Text size="sm" c="dimmed" style={{ overflowWrap: 'anywhere' }}>
-            {job.error_message}
-          </Text>
+          <Failure message={job.error_message} />
         </div>
       );
     case 'CANCELED':
@@ -75,11 +85,7 @@ function BackupStatus({ job }: { job: Job }) {
       return (
         <div>
           <Status tone="busy">Pending</Status>
-          {job.error_message && (
-            <Text size="sm" c="dimmed">
-              {`Attempt ${job.attempts} failed: ${job.error_message}`}
-            </Text>
-          )}
+          {job.error_message && <Failure message={`Attempt ${job.attempts} failed: ${job.error_message}`} />}
         </div>
       );
     default: {

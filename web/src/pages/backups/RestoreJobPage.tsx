@@ -1,8 +1,8 @@
 /** One restore: how far it is, table by table; how it ended, and what a person has to set again. */
-import { Alert, List as Bullets, Button, Group, Paper, Progress, Stack, Text, Title } from '@mantine/core';
+import { Anchor, List as Bullets, Button, Group, Paper, Progress, Stack, Text, Title } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
-import { useParams } from 'react-router';
+import { Link, useParams } from 'react-router';
 import { ACTIONS } from '../../api/actions';
 import { isOpen } from '../../api/jobs';
 import { restoreQuery, useCancelRestore, useRestoreEvents } from '../../api/restores';
@@ -10,17 +10,21 @@ import type { Restore, Progress as Steps } from '../../api/types';
 import { ActionButton, actionOf } from '../../components/ActionButton';
 import { Async } from '../../components/Async';
 import { Confirm } from '../../components/Confirm';
-import { Code } from '../../components/Copy';
+import { Code, Copy } from '../../components/Copy';
 import { Facts } from '../../components/Facts';
 import { type Column, List } from '../../components/List';
+import { Notice } from '../../components/Notice';
 import { Page } from '../../components/Page';
-import { JobStatus, Status } from '../../components/Status';
+import { Failure, JobStatus, Status } from '../../components/Status';
 import { useNow } from '../../components/useNow';
 import { count, databaseSize, toNumber } from '../../format/size';
-import { dateTime, duration } from '../../format/time';
+import { dateTime, dayOf, duration } from '../../format/time';
+import { sentence } from '../../format/words';
 import { paths } from '../../paths';
 import { useCluster } from '../clusters/ClusterLayout';
-import { restoreType } from '../restore/words';
+import { clusterCrumbs } from '../clusters/crumbs';
+import { againPath } from '../restore/choices';
+import { restoredTo, restoreType, shortId } from '../restore/words';
 
 export function RestoreJobPage() {
   const cluster = useCluster();
@@ -33,15 +37,22 @@ export function RestoreJobPage() {
       {(restore) => (
         <Page
           title={`Restore ${restoreType(restore).replace(/^./, (letter) => letter.toLowerCase())}`}
-          crumbs={[
+          crumbs={clusterCrumbs(cluster, [
             { label: 'Restore Jobs', to: paths.restoreJobs(cluster.id) },
-            { label: restore.id.slice(0, 8) },
-          ]}
-          actions={open && <Cancel cluster={cluster.id} restore={restore} />}
+            { label: shortId(restore.id) },
+          ])}
+          actions={
+            open ? <Cancel cluster={cluster.id} restore={restore} /> : <Afterwards restore={restore} />
+          }
         >
           <Outcome restore={restore} />
           <About restore={restore} />
-          {restore.strongroom.progress && <Tables progress={restore.strongroom.progress} />}
+          {restore.strongroom.progress && (
+            <Tables
+              progress={restore.strongroom.progress}
+              removed={['FAILED', 'CANCELED'].includes(restore.strongroom.state)}
+            />
+          )}
         </Page>
       )}
     </Async>
@@ -51,22 +62,30 @@ export function RestoreJobPage() {
 function About({ restore }: { restore: Restore }) {
   const now = useNow(1_000);
   const { strongroom } = restore;
+  const to = restoredTo(restore);
   return (
     <Paper className="panel" p="lg">
       <Stack gap="md">
         <Facts
           of={[
             ['Source > Destination', `${restore.source_cluster_name} > ${restore.destination_cluster_name}`],
-            ['Backup taken on', `${dateTime(restore.backup_end_time)} UTC`],
+            to !== undefined && ['Restore to', to],
+            [
+              'Backup taken on',
+              <Anchor key="backup" component={Link} to={backupPath(restore)} size="sm">
+                {dateTime(restore.backup_end_time)} UTC
+              </Anchor>,
+            ],
             ['Restore start', `${dateTime(strongroom.started_at ?? restore.created_at)} UTC`],
             ['Restore end', restore.completed_at ? `${dateTime(restore.completed_at)} UTC` : '--'],
             ['Duration', duration(strongroom.started_at, restore.completed_at ?? now)],
             ['Requested by', strongroom.requested_by ?? '--'],
             [
               'Job ID',
-              <span key="id" className="mono">
-                {restore.id}
-              </span>,
+              <Group key="id" gap={4}>
+                <span className="mono">{restore.id}</span>
+                <Copy value={restore.id} what="job ID" />
+              </Group>,
             ],
           ]}
         />
@@ -88,14 +107,14 @@ function Outcome({ restore }: { restore: Restore }) {
         </Group>
         <Progress value={done} size="lg" aria-label="Restore progress" />
         <Text role="status" size="sm" c="dimmed" mt="xs">
-          {progress?.step ?? 'Waiting for a worker.'}
+          {sentence(progress?.step ?? 'Waiting for a worker')}
         </Text>
       </Paper>
     );
   }
   if (state === 'SUCCEEDED') {
     return (
-      <Notice color="green" title="The restore succeeded">
+      <Notice tone="ok" title="The restore succeeded">
         {set_again.length > 0 ? (
           <>
             <Text size="sm" fw={600} mt={4}>
@@ -103,7 +122,7 @@ function Outcome({ restore }: { restore: Restore }) {
             </Text>
             <Bullets size="sm" mt={4} spacing={4}>
               {set_again.map((item) => (
-                <Bullets.Item key={item}>{item}</Bullets.Item>
+                <Bullets.Item key={item}>{sentence(item)}</Bullets.Item>
               ))}
             </Bullets>
           </>
@@ -115,18 +134,17 @@ function Outcome({ restore }: { restore: Restore }) {
   }
   if (state === 'CANCELED') {
     return (
-      <Notice color="gray" title="The restore was canceled">
+      <Notice tone="idle" title="The restore was canceled">
         <Text size="sm">{restore.destination_cluster_name} is as it was before.</Text>
       </Notice>
     );
   }
   return (
-    <Notice color="red" title="The restore failed">
+    <Notice tone="bad" title="The restore failed">
       <Stack gap={6}>
-        <Text size="sm">
-          {error_code && <span className="mono">{error_code}</span>}{' '}
-          {error_message ?? restore.client_error_message}
-        </Text>
+        <div>
+          <Failure code={error_code} message={error_message ?? restore.client_error_message} />
+        </div>
         <Text size="sm">
           {restore.destination_cluster_name} is as it was before: nothing of the restore was kept.
         </Text>
@@ -135,50 +153,70 @@ function Outcome({ restore }: { restore: Restore }) {
   );
 }
 
-function Notice({ color, title, children }: { color: string; title: string; children: React.ReactNode }) {
+type TableProgress = Steps['tables'][number];
+
+/** Where the backup is looked into; a restore of a cluster names no database of it. */
+function backupPath({ type, backup_id, backup_end_time, strongroom }: Restore): string {
+  const source = strongroom.source_cluster_id;
+  return type === 'CLUSTER'
+    ? paths.backups(source, dayOf(backup_end_time))
+    : paths.databases(source, backup_id);
+}
+
+/** What people want next: to see what is there now, or to try once more. */
+function Afterwards({ restore }: { restore: Restore }) {
+  const again = againPath(restore);
   return (
-    <Alert
-      role="status"
-      variant="outline"
-      color={color}
-      title={title}
-      styles={{
-        root: { background: 'var(--mantine-color-body)' },
-        title: { color: 'var(--mantine-color-text)' },
-      }}
-    >
-      {children}
-    </Alert>
+    <>
+      {restore.strongroom.state === 'SUCCEEDED' && (
+        <Button
+          component={Link}
+          to={paths.liveDatabases(restore.strongroom.destination_cluster_id)}
+          variant="default"
+        >
+          See databases
+        </Button>
+      )}
+      {again && (
+        <Button component={Link} to={again} variant="default">
+          Restore again
+        </Button>
+      )}
+    </>
   );
 }
 
-type TableProgress = Steps['tables'][number];
+interface TablesProps {
+  progress: Steps;
+  /** Nothing of what was loaded is there any more. */
+  removed: boolean;
+}
 
-function Tables({ progress }: { progress: Steps }) {
+function Tables({ progress, removed }: TablesProps) {
   const columns: Column<TableProgress>[] = [
-    { header: 'Table', cell: (table) => `${table.database}.${table.schema}.${table.name}` },
+    { header: 'Table', long: true, cell: (table) => `${table.database}.${table.schema}.${table.name}` },
     { header: 'Rows', align: 'end', cell: (table) => count(table.rows_done) },
     {
       header: 'Loaded',
       align: 'end',
       cell: (table) => `${databaseSize(table.bytes_done)} of ${databaseSize(table.bytes_total)}`,
     },
-    { header: 'Progress', cell: (table) => <TableBar table={table} /> },
+    { header: 'Progress', cell: (table) => <TableBar table={table} removed={removed} /> },
   ];
   return (
     <section aria-labelledby="tables">
       <Group justify="space-between" mb="xs" align="baseline">
         <Title order={2} id="tables">
-          Tables
+          {removed ? 'How far it was' : 'Tables'}
         </Title>
         <Text c="dimmed" size="sm" className="numbers">
-          {`${count(progress.tables_done)} of ${count(progress.tables_total)} done, ${databaseSize(progress.bytes_done)} of ${databaseSize(progress.bytes_total)}`}
+          {`${count(progress.tables_done)} of ${count(progress.tables_total)} ${removed ? 'loaded, then removed' : 'done'}, ${databaseSize(progress.bytes_done)} of ${databaseSize(progress.bytes_total)}`}
         </Text>
       </Group>
       {progress.notes.length > 0 && (
         <Bullets size="sm" mb="sm" c="dimmed">
           {progress.notes.map((note) => (
-            <Bullets.Item key={note}>{note}</Bullets.Item>
+            <Bullets.Item key={note}>{sentence(note)}</Bullets.Item>
           ))}
         </Bullets>
       )}
@@ -194,7 +232,9 @@ function Tables({ progress }: { progress: Steps }) {
   );
 }
 
-function TableBar({ table }: { table: TableProgress }) {
+function TableBar({ table, removed }: { table: TableProgress; removed: boolean }) {
+  if (removed)
+    return <Status tone="idle">{table.state === 'WAITING' ? 'Not loaded' : 'Loaded, then removed'}</Status>;
   if (table.state === 'DONE') return <Status tone="ok">Loaded</Status>;
   if (table.state === 'WAITING') return <Status tone="idle">Waiting</Status>;
   const total = toNumber(table.bytes_total);
@@ -231,8 +271,8 @@ function Cancel({ cluster, restore }: { cluster: string; restore: Restore }) {
           title="Cancel this restore"
           verb="Cancel restore"
           danger
-          busy={cancel.isPending}
-          error={cancel.error}
+          leave="Keep it"
+          sending={cancel}
           onClose={() => setAsked(false)}
           onConfirm={() => cancel.mutate(restore.id, { onSuccess: () => setAsked(false) })}
         >

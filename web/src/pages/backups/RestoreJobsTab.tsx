@@ -1,6 +1,7 @@
 /** Every restore into or from the cluster, live. */
 import { Anchor, Progress } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
+import { Fragment } from 'react';
 import { Link } from 'react-router';
 import { isOpen } from '../../api/jobs';
 import { restoresQuery, useRestoreEvents } from '../../api/restores';
@@ -11,7 +12,7 @@ import { JobStatus } from '../../components/Status';
 import { When } from '../../components/When';
 import { paths } from '../../paths';
 import { useCluster } from '../clusters/ClusterLayout';
-import { restoreType } from '../restore/words';
+import { restoreType, shortId } from '../restore/words';
 
 export function RestoreJobsTab() {
   const cluster = useCluster();
@@ -23,7 +24,7 @@ export function RestoreJobsTab() {
       header: 'Source > Destination',
       cell: (restore) => `${restore.source_cluster_name} > ${restore.destination_cluster_name}`,
     },
-    { header: 'Restore type', cell: restoreType },
+    { header: 'Restore type', long: true, stack: true, cell: (restore) => <What restore={restore} /> },
     { header: 'Backup taken on', cell: (restore) => <When at={restore.backup_end_time} /> },
     { header: 'Status', cell: (restore) => <RestoreStatus restore={restore} /> },
     {
@@ -42,7 +43,7 @@ export function RestoreJobsTab() {
           title={restore.id}
           aria-label={`Restore job ${restore.id}`}
         >
-          {restore.id.slice(0, 8)}
+          {shortId(restore.id)}
         </Anchor>
       ),
     },
@@ -55,7 +56,14 @@ export function RestoreJobsTab() {
           items.length === 0 ? (
             <Empty title="No restore jobs">Choose a backup and restore it: how it goes is shown here.</Empty>
           ) : (
-            <List label="Restore Jobs" items={items} columns={columns} itemKey={(restore) => restore.id} />
+            <List
+              label="Restore Jobs"
+              items={items}
+              columns={columns}
+              itemKey={(restore) => restore.id}
+              room="much"
+              utc
+            />
           )
         }
       </Async>
@@ -68,10 +76,40 @@ function Follow({ cluster, restore }: { cluster: string; restore: string }) {
   return null;
 }
 
+/** What becomes of it stays on one line where it can. */
+function What({ restore }: { restore: Restore }) {
+  const [what, to] = restoreType(restore).split(' → ');
+  return (
+    <>
+      <Dotted>{what}</Dotted>{' '}
+      {to !== undefined && (
+        <span style={{ display: 'inline-block' }}>
+          → <Dotted>{to}</Dotted>
+        </span>
+      )}
+    </>
+  );
+}
+
+/** A name of several parts, which breaks between them. */
+function Dotted({ children }: { children: string | undefined }) {
+  return children?.split('.').map((part, index) => (
+    // biome-ignore lint/suspicious/noArrayIndexKey: the place is all that tells two parts of one name apart.
+    <Fragment key={index}>
+      {index > 0 && (
+        <>
+          .<wbr />
+        </>
+      )}
+      {part}
+    </Fragment>
+  ));
+}
+
 function RestoreStatus({ restore }: { restore: Restore }) {
   const { state, cancel_requested } = restore.strongroom;
   return (
-    <div style={{ minWidth: 110 }}>
+    <div style={{ minWidth: 90 }}>
       <JobStatus state={state} stopping={cancel_requested} />
       {state === 'RUNNING' && (
         <Progress value={restore.completion_percent * 100} size="xs" mt={4} aria-label="Restore progress" />

@@ -9,6 +9,7 @@ import { Async, Empty } from '../../components/Async';
 import { Page } from '../../components/Page';
 import { count } from '../../format/size';
 import { dateTime } from '../../format/time';
+import { sentence } from '../../format/words';
 import { paths } from '../../paths';
 import { tableName } from './BackupTablesPage';
 import { backupCrumbs, useBackup } from './useBackup';
@@ -85,7 +86,7 @@ function Grid({ rows, label }: { rows: BackupRows; label: string }) {
         {rows.truncated
           ? `The first ${count(rows.rows.length)} of ${count(rows.rows_in_all)} rows. Restore the table to see all.`
           : 'These are all rows.'}{' '}
-        {rows.notes.join(' ')}
+        {rows.notes.map(sentence).join(' ')}
       </Text>
     </>
   );

@@ -1,5 +1,5 @@
 /** How often backups are taken, how long they are kept, how often one is tried. */
-import { Alert, Button, Group, Paper, Select, Stack, Switch, Text, Title } from '@mantine/core';
+import { Button, Group, Paper, Select, Stack, Switch, Text, Title } from '@mantine/core';
 import { notifications } from '@mantine/notifications';
 import { useQuery } from '@tanstack/react-query';
 import { type FormEvent, useState } from 'react';
@@ -8,8 +8,13 @@ import { type BackupSettingsChange, backupConfigQuery, useChangeBackupConfig } f
 import type { BackupConfig, Cluster } from '../../api/types';
 import { actionOf } from '../../components/ActionButton';
 import { Async, ErrorNotice } from '../../components/Async';
+import { Confirm } from '../../components/Confirm';
+import { Notice } from '../../components/Notice';
+import { Unsaved } from '../../components/Unsaved';
 import { interval } from '../../format/time';
+import { sentence } from '../../format/words';
 import { useCluster } from '../clusters/ClusterLayout';
+import { sayCadence } from './cadence';
 
 export function SettingsTab() {
   const cluster = useCluster();
@@ -37,93 +42,124 @@ function Settings({ cluster, config }: { cluster: Cluster; config: BackupConfig 
 
   const wanted: BackupSettingsChange = {
     ...(enabled !== config.enabled && { enabled }),
-    // A request that switches backups off can not change the other two.
+    // A request that switches backups off cannot change the other two.
     ...(enabled && frequency !== config.frequency_minutes && { frequency_minutes: frequency }),
     ...(enabled && retention !== config.retention_days && { retention_days: retention }),
     ...(drills !== config.strongroom.drill_every_days && { strongroom: { drill_every_days: drills } }),
   };
   const changed = Object.keys(wanted).length > 0;
+  const [asking, setAsking] = useState(false);
   const submit = (event: FormEvent) => {
     event.preventDefault();
+    if (wanted.retention_days === undefined) save();
+    else setAsking(true);
+  };
+  const save = () => {
     // The form is made anew from what was saved, so its own callbacks would not be called any more.
     change.mutateAsync(wanted).then(
       () => notifications.show({ message: 'The settings were saved.' }),
-      () => undefined,
+      () => setAsking(false),
     );
   };
   return (
-    <form onSubmit={submit}>
-      <Paper className="panel" p="lg" maw={680}>
-        <Stack gap="lg">
-          <Title order={2}>Backup Settings</Title>
-          {locked && (
-            <Alert role="note" variant="outline" color="gray">
-              {action.reason ?? 'You may not change the settings.'}
-            </Alert>
-          )}
-          <Switch
-            label="Enable backups"
-            description="Switched off, no more backups are taken on schedule. Those that exist stay until they expire."
-            checked={enabled}
-            disabled={locked}
-            onChange={(event) => setEnabled(event.currentTarget.checked)}
-          />
-          <Select
-            label="Schedule backups every"
-            data={choices(config.strongroom.allowed_frequencies, config.frequency_minutes, interval)}
-            value={String(frequency)}
-            onChange={(value) => value && setFrequency(Number(value))}
-            disabled={locked || !enabled || config.strongroom.allowed_frequencies.length < 2}
-            allowDeselect={false}
-            maw={280}
-          />
-          <Select
-            label="Retain backups for"
-            description={
-              config.strongroom.retention_can_be_set
-                ? 'This can be changed once. It holds for backups taken from then on.'
-                : 'It has been changed once, and can not be changed again.'
-            }
-            data={choices(
-              config.strongroom.allowed_retentions,
-              config.retention_days,
-              (days) => `${days} days`,
+    <>
+      <form onSubmit={submit}>
+        <Paper className="panel" p="lg" maw={680}>
+          <Stack gap="lg">
+            <div>
+              <Title order={2}>Backup Settings</Title>
+              {enabled && cluster.strongroom.plan === 'DEDICATED' && (
+                <Text size="sm" c="dimmed" mt={4}>
+                  {sayCadence(cluster, { frequency_minutes: frequency, retention_days: retention })}
+                </Text>
+              )}
+            </div>
+            {locked && (
+              <Notice tone="idle" role="note">
+                {sentence(action.reason ?? 'You may not change the settings')}
+              </Notice>
             )}
-            value={String(retention)}
-            onChange={(value) => value && setRetention(Number(value))}
-            disabled={locked || !enabled || !config.strongroom.retention_can_be_set}
-            allowDeselect={false}
-            maw={280}
-          />
-          <Select
-            label="Restore drills"
-            description="A drill restores the newest backup into a throwaway server and counts every row."
-            data={[
-              { value: '0', label: 'Never' },
-              ...choices([1, 7, 30], drills || 7, (days) =>
-                days === 1 ? 'Every day' : `Every ${days} days`,
-              ),
-            ]}
-            value={String(drills)}
-            onChange={(value) => value && setDrills(Number(value))}
-            disabled={locked}
-            allowDeselect={false}
-            maw={280}
-          />
-          {enabled && (wanted.frequency_minutes !== undefined || wanted.retention_days !== undefined) && (
-            <Text role="status" size="sm" c="dimmed">
-              A full backup follows at once when you save.
-            </Text>
-          )}
-          {change.isError && <ErrorNotice title="Not saved" error={change.error} />}
-          <Group justify="flex-end">
-            <Button type="submit" disabled={locked || !changed} loading={change.isPending}>
-              Save
-            </Button>
-          </Group>
-        </Stack>
-      </Paper>
-    </form>
+            <Switch
+              label="Enable backups"
+              description="Switched off, no more backups are taken on schedule. Those that exist stay until they expire."
+              checked={enabled}
+              disabled={locked}
+              onChange={(event) => setEnabled(event.currentTarget.checked)}
+            />
+            <Select
+              label="Schedule backups every"
+              data={choices(config.strongroom.allowed_frequencies, config.frequency_minutes, interval)}
+              value={String(frequency)}
+              onChange={(value) => value && setFrequency(Number(value))}
+              disabled={locked || !enabled || config.strongroom.allowed_frequencies.length < 2}
+              allowDeselect={false}
+              maw={280}
+            />
+            <Select
+              label="Retain backups for"
+              description={
+                config.strongroom.retention_can_be_set
+                  ? 'This can be changed once. It holds for backups taken from then on.'
+                  : 'It has been changed once, and cannot be changed again.'
+              }
+              data={choices(
+                config.strongroom.allowed_retentions,
+                config.retention_days,
+                (days) => `${days} days`,
+              )}
+              value={String(retention)}
+              onChange={(value) => value && setRetention(Number(value))}
+              disabled={locked || !enabled || !config.strongroom.retention_can_be_set}
+              allowDeselect={false}
+              maw={280}
+            />
+            <Select
+              label="Restore drills"
+              description="A drill restores the newest backup into a throwaway server and counts every row."
+              data={[
+                { value: '0', label: 'Never' },
+                ...choices([1, 7, 30], drills || 7, (days) =>
+                  days === 1 ? 'Every day' : `Every ${days} days`,
+                ),
+              ]}
+              value={String(drills)}
+              onChange={(value) => value && setDrills(Number(value))}
+              disabled={locked}
+              allowDeselect={false}
+              maw={280}
+            />
+            {enabled && (wanted.frequency_minutes !== undefined || wanted.retention_days !== undefined) && (
+              <Text role="status" size="sm" c="dimmed">
+                A full backup follows at once when you save.
+              </Text>
+            )}
+            {change.isError && <ErrorNotice title="Not saved" error={change.error} />}
+            <Group justify="flex-end">
+              <Button type="submit" disabled={locked || !changed} loading={change.isPending}>
+                Save
+              </Button>
+            </Group>
+          </Stack>
+        </Paper>
+      </form>
+      <Unsaved when={changed && !change.isPending} />
+      {asking && (
+        <Confirm
+          title={`Retain backups for ${retention} days`}
+          verb="Save"
+          danger
+          typed={String(retention)}
+          sending={{ isPending: change.isPending, error: null }}
+          onClose={() => setAsking(false)}
+          onConfirm={save}
+        >
+          <Text size="sm">
+            Backups that are taken from now on are kept {retention} days instead of {config.retention_days}.
+            This can be changed once, and never again.
+          </Text>
+        </Confirm>
+      )}
+    </>
   );
 }
 

@@ -6,6 +6,7 @@ import type { Crumb } from '../../components/Page';
 import { dateTime, dayOf } from '../../format/time';
 import { paths } from '../../paths';
 import { useCluster } from '../clusters/ClusterLayout';
+import { clusterCrumbs } from '../clusters/crumbs';
 
 /** The backup that the address names, and the way to it. */
 export function useBackup() {
@@ -15,10 +16,10 @@ export function useBackup() {
   return { cluster, backupId, database, schema, table, backup };
 }
 
-/** `Backups / April 20, 2023 at 8:00:00 PM / ...` */
+/** `Clusters / shop / Backups / Backup of April 20, 2023 at 8:00:00 PM / ...` */
 export function backupCrumbs(cluster: Cluster, asOf: string | undefined, rest: Crumb[]): Crumb[] {
-  return [
+  return clusterCrumbs(cluster, [
     { label: 'Backups', to: paths.backups(cluster.id, asOf && dayOf(asOf)) },
     ...(rest.length > 0 ? rest : [{ label: dateTime(asOf) }]),
-  ];
+  ]);
 }

@@ -14,22 +14,26 @@ import { Confirm } from '../../components/Confirm';
 import { Code } from '../../components/Copy';
 import { Facts } from '../../components/Facts';
 import { Page } from '../../components/Page';
+import { Panel } from '../../components/Panel';
 import { useNow } from '../../components/useNow';
 import { databaseSize, toNumber } from '../../format/size';
 import { dateTime, dueIn, fromNow } from '../../format/time';
+import { sentence } from '../../format/words';
 import { paths } from '../../paths';
 import { useCluster } from './ClusterLayout';
-import { BackupMark, ClusterState, engineName, planName, providerName } from './words';
+import { clusterCrumbs } from './crumbs';
+import { BackupMark, ClusterState, engineName, isDetached, planName, providerName } from './words';
 
 export function ClusterPage() {
   const cluster = useCluster();
   const now = useNow();
-  const locations = useQuery(storageLocationsQuery);
+  const locations = useQuery({ ...storageLocationsQuery, retry: false });
   const location = locations.data?.items.find((one) => one.id === cluster.strongroom.storage_location_id);
   const { strongroom } = cluster;
   return (
     <Page
       title={cluster.name}
+      crumbs={clusterCrumbs(cluster)}
       lead={
         <Group gap="md">
           <ClusterState cluster={cluster} />
@@ -38,10 +42,7 @@ export function ClusterPage() {
       }
     >
       <Stack gap="md">
-        <Paper className="panel" p="lg">
-          <Title order={2} mb="sm">
-            Cluster
-          </Title>
+        <Panel title="Cluster">
           <Facts
             of={[
               ['Engine', engineName(cluster)],
@@ -57,11 +58,8 @@ export function ClusterPage() {
               ],
             ]}
           />
-        </Paper>
-        <Paper className="panel" p="lg">
-          <Title order={2} mb="sm">
-            Managed backups
-          </Title>
+        </Panel>
+        <Panel title="Managed backups">
           {strongroom.managed_backups.available ? (
             <Facts
               of={[
@@ -77,7 +75,8 @@ export function ClusterPage() {
                     ? `${dateTime(strongroom.next_backup_at)} UTC (${dueIn(strongroom.next_backup_at, now)})`
                     : 'None is scheduled',
                 ],
-                ['Stored in', location ? `${location.name} (${location.region})` : '--'],
+                // Not everybody may know the locations.
+                location && ['Stored in', `${location.name} (${location.region})`],
                 [
                   'More',
                   <Anchor key="more" component={Link} to={paths.backups(cluster.id)} size="sm">
@@ -87,12 +86,12 @@ export function ClusterPage() {
               ]}
             />
           ) : (
-            <Text size="sm">{strongroom.managed_backups.reason}</Text>
+            <Text size="sm">{sentence(strongroom.managed_backups.reason ?? 'They are not available')}</Text>
           )}
-        </Paper>
+        </Panel>
         <Storage cluster={cluster} />
         <Connection cluster={cluster} />
-        <Detach cluster={cluster} />
+        {!isDetached(cluster) && <Detach cluster={cluster} />}
       </Stack>
     </Page>
   );
@@ -112,19 +111,13 @@ function Storage({ cluster }: { cluster: Cluster }) {
   // One point is no history yet.
   if (points.length < 2) return null;
   return (
-    <Paper className="panel" p="lg">
-      <Title order={2} mb={4}>
-        Storage over time
-      </Title>
-      <Text c="dimmed" size="sm" mb="sm">
-        What all backups of this cluster take in its storage location.
-      </Text>
+    <Panel title="Storage over time" lead="What all backups of this cluster take in its storage location.">
       <Chart
         label="Stored"
         points={points.map((point) => ({ at: point.at, value: toNumber(point.stored_bytes) }))}
         say={databaseSize}
       />
-    </Paper>
+    </Panel>
   );
 }
 
@@ -133,15 +126,9 @@ function Connection({ cluster }: { cluster: Cluster }) {
   const text = connection.data?.connection_string ?? cluster.strongroom.connection_url;
   if (!text) return null;
   return (
-    <Paper className="panel" p="lg">
-      <Title order={2} mb={4}>
-        Connection
-      </Title>
-      <Text c="dimmed" size="sm" mb="sm">
-        How SQL clients reach this cluster. The password is not shown.
-      </Text>
+    <Panel title="Connection" lead="How SQL clients reach this cluster. The password is not shown.">
       <Code what="connection string">{text}</Code>
-    </Paper>
+    </Panel>
   );
 }
 
@@ -158,7 +145,7 @@ function Detach({ cluster }: { cluster: Cluster }) {
           </Title>
           <Text c="dimmed" size="sm">
             Strongroom stops backing it up. The cluster itself is not touched, and its backups stay until they
-            expire.
+            expire: Clusters lists it among the detached ones.
           </Text>
         </div>
         <ActionButton
@@ -175,8 +162,7 @@ function Detach({ cluster }: { cluster: Cluster }) {
           verb="Detach"
           danger
           typed={cluster.name}
-          busy={detach.isPending}
-          error={detach.error}
+          sending={detach}
           onClose={() => setAsked(false)}
           onConfirm={() =>
             detach.mutate(undefined, {

@@ -1,18 +1,27 @@
 /** The databases that the cluster has now: where a name is taken, it is made free here. */
-import { Button, Group, Modal, Stack, Text, TextInput } from '@mantine/core';
+import { Group, Text } from '@mantine/core';
 import { notifications } from '@mantine/notifications';
 import { useQuery } from '@tanstack/react-query';
-import { type FormEvent, useState } from 'react';
+import { useState } from 'react';
 import { ACTIONS } from '../../api/actions';
 import { liveDatabasesQuery, useDropDatabase, useRenameDatabase } from '../../api/clusters';
-import type { Database } from '../../api/types';
+import type { Action, Cluster, Database } from '../../api/types';
 import { ActionButton, actionOf } from '../../components/ActionButton';
-import { Async, Empty, ErrorNotice } from '../../components/Async';
+import { Async, Empty } from '../../components/Async';
 import { Confirm } from '../../components/Confirm';
+import { FormDialog } from '../../components/FormDialog';
 import { type Column, List } from '../../components/List';
 import { Page } from '../../components/Page';
+import { NameField } from '../../components/TextField';
 import { count } from '../../format/size';
 import { useCluster } from './ClusterLayout';
+import { clusterCrumbs } from './crumbs';
+
+/** The database of the connection URL, which can neither be renamed nor dropped through that. */
+function connectedDatabase(cluster: Cluster): string | undefined {
+  const url = cluster.strongroom.connection_url;
+  return url && URL.canParse(url) ? decodeURIComponent(new URL(url).pathname.slice(1)) : undefined;
+}
 
 export function LiveDatabasesPage() {
   const cluster = useCluster();
@@ -20,8 +29,13 @@ export function LiveDatabasesPage() {
   const [renaming, setRenaming] = useState<Database>();
   const [dropping, setDropping] = useState<Database>();
   const action = actionOf(cluster.strongroom.actions, ACTIONS.manageDatabases);
+  const own = connectedDatabase(cluster);
+  const changeOf = (database: Database): Action =>
+    action.allowed && database.name === own
+      ? { ...action, allowed: false, reason: 'Strongroom itself connects to this database.' }
+      : action;
   const columns: Column<Database>[] = [
-    { header: 'Name', cell: (database) => database.name },
+    { header: 'Name', long: true, cell: (database) => database.name },
     {
       header: 'Tables',
       align: 'end',
@@ -39,7 +53,7 @@ export function LiveDatabasesPage() {
           <ActionButton
             size="xs"
             variant="default"
-            action={action}
+            action={changeOf(database)}
             onClick={() => setRenaming(database)}
             aria-label={`Rename ${database.name}`}
           >
@@ -48,7 +62,7 @@ export function LiveDatabasesPage() {
           <ActionButton
             size="xs"
             variant="default"
-            action={action}
+            action={changeOf(database)}
             onClick={() => setDropping(database)}
             aria-label={`Drop ${database.name}`}
           >
@@ -61,6 +75,7 @@ export function LiveDatabasesPage() {
   return (
     <Page
       title="Databases"
+      crumbs={clusterCrumbs(cluster, [{ label: 'Databases' }])}
       tab={`Databases of ${cluster.name}`}
       lead="What the cluster holds now. A restore needs a name that is free."
     >
@@ -92,8 +107,7 @@ interface ChangeProps {
 function Rename({ cluster, database, onClose }: ChangeProps) {
   const rename = useRenameDatabase(cluster);
   const [name, setName] = useState(`archived_${database}`);
-  const submit = (event: FormEvent) => {
-    event.preventDefault();
+  const submit = () =>
     rename.mutate(
       { name: database, new_name: name },
       {
@@ -103,29 +117,23 @@ function Rename({ cluster, database, onClose }: ChangeProps) {
         },
       },
     );
-  };
   return (
-    <Modal opened onClose={onClose} title={`Rename ${database}`}>
-      <form onSubmit={submit}>
-        <Stack>
-          <TextInput
-            label="New name"
-            description="Sessions that use the database have to end first."
-            value={name}
-            onChange={(event) => setName(event.currentTarget.value)}
-            required
-            withAsterisk={false}
-            data-autofocus
-          />
-          {rename.isError && <ErrorNotice error={rename.error} />}
-          <Group justify="flex-end">
-            <Button type="submit" loading={rename.isPending} disabled={name === '' || name === database}>
-              Rename
-            </Button>
-          </Group>
-        </Stack>
-      </form>
-    </Modal>
+    <FormDialog
+      title={`Rename ${database}`}
+      verb="Rename"
+      sending={rename}
+      ready={name !== '' && name !== database}
+      onSubmit={submit}
+      onClose={onClose}
+    >
+      <NameField
+        label="New name"
+        description="Sessions that use the database have to end first."
+        value={name}
+        onChange={setName}
+        data-autofocus
+      />
+    </FormDialog>
   );
 }
 
@@ -137,8 +145,7 @@ function Drop({ cluster, database, onClose }: ChangeProps) {
       verb="Drop database"
       danger
       typed={database}
-      busy={drop.isPending}
-      error={drop.error}
+      sending={drop}
       onClose={onClose}
       onConfirm={() =>
         drop.mutate(database, {

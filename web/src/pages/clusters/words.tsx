@@ -24,6 +24,9 @@ export const providerName = (cluster: Cluster): string =>
 export const isDedicated = (cluster: Cluster): boolean =>
   cluster.strongroom.plan === 'DEDICATED' || cluster.strongroom.plan === 'ADVANCED';
 
+/** No longer backed up; its backups are kept until they expire. */
+export const isDetached = (cluster: Cluster): boolean => cluster.state === 'DELETED';
+
 const engines: Record<string, string> = { postgres: 'PostgreSQL', cockroachdb: 'CockroachDB' };
 
 export const engineName = (cluster: Cluster): string => {

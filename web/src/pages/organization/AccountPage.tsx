@@ -1,5 +1,5 @@
 /** What one may see and change of oneself. */
-import { Button, Group, Paper, PasswordInput, Stack, Title } from '@mantine/core';
+import { Button, Group, Stack } from '@mantine/core';
 import { notifications } from '@mantine/notifications';
 import { type FormEvent, useState } from 'react';
 import { useSession, useSetPassword } from '../../api/session';
@@ -7,6 +7,8 @@ import type { User } from '../../api/types';
 import { ErrorNotice } from '../../components/Async';
 import { Facts } from '../../components/Facts';
 import { Page } from '../../components/Page';
+import { Panel } from '../../components/Panel';
+import { SecretField } from '../../components/TextField';
 import { RoleTags } from './Roles';
 
 export function AccountPage() {
@@ -15,7 +17,7 @@ export function AccountPage() {
   return (
     <Page title="Account">
       <Stack maw={680}>
-        <Paper className="panel" p="lg">
+        <Panel>
           <Facts
             of={[
               ['Name', session.user.name],
@@ -23,7 +25,7 @@ export function AccountPage() {
               ['Roles', <RoleTags key="roles" roles={session.roles} />],
             ]}
           />
-        </Paper>
+        </Panel>
         <Password user={session.user} />
       </Stack>
     </Page>
@@ -48,25 +50,20 @@ function Password({ user }: { user: User }) {
     );
   };
   return (
-    <Paper className="panel" p="lg">
+    <Panel title="Change password">
       <form onSubmit={submit}>
         <Stack>
-          <Title order={2}>Change password</Title>
-          <PasswordInput
+          <SecretField
             label="Present password"
             autoComplete="current-password"
             value={current}
-            onChange={(event) => setCurrent(event.currentTarget.value)}
-            required
-            withAsterisk={false}
+            onChange={setCurrent}
           />
-          <PasswordInput
+          <SecretField
             label="New password"
             autoComplete="new-password"
             value={password}
-            onChange={(event) => setPassword(event.currentTarget.value)}
-            required
-            withAsterisk={false}
+            onChange={setPassword}
           />
           {set.isError && <ErrorNotice title="Not changed" error={set.error} />}
           <Group justify="flex-end">
@@ -76,7 +73,7 @@ function Password({ user }: { user: User }) {
           </Group>
         </Stack>
       </form>
-    </Paper>
+    </Panel>
   );
 }
 

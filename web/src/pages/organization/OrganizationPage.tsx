@@ -1,4 +1,4 @@
-import { Group, Paper, Stack, TextInput } from '@mantine/core';
+import { Group, Paper, Stack } from '@mantine/core';
 import { notifications } from '@mantine/notifications';
 import { useQuery } from '@tanstack/react-query';
 import { type FormEvent, useState } from 'react';
@@ -10,6 +10,7 @@ import { ActionButton, actionOf } from '../../components/ActionButton';
 import { Async, ErrorNotice } from '../../components/Async';
 import { Facts } from '../../components/Facts';
 import { Page } from '../../components/Page';
+import { TextField } from '../../components/TextField';
 import { dateTime } from '../../format/time';
 
 export function OrganizationPage() {
@@ -40,14 +41,7 @@ function Settings({ organization }: { organization: Organization }) {
     <Paper className="panel" p="lg" maw={680}>
       <form onSubmit={submit}>
         <Stack gap="lg">
-          <TextInput
-            label="Organization name"
-            value={name}
-            onChange={(event) => setName(event.currentTarget.value)}
-            required
-            withAsterisk={false}
-            disabled={!action.allowed}
-          />
+          <TextField label="Organization name" value={name} onChange={setName} disabled={!action.allowed} />
           <Facts
             of={[
               ['Label', organization.label],

@@ -1,25 +1,29 @@
 /** What somebody may do, and changing it. */
-import { ActionIcon, Button, Group, Modal, Select, Stack, Text } from '@mantine/core';
+import { ActionIcon, Button, Group, Select, Stack, Text } from '@mantine/core';
 import { notifications } from '@mantine/notifications';
 import { IconX } from '@tabler/icons-react';
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
-import { clustersQuery } from '../../api/clusters';
+import { allClustersQuery } from '../../api/clusters';
 import { useSetRoles } from '../../api/organization';
 import type { Cluster, RoleGrant } from '../../api/types';
-import { ErrorNotice } from '../../components/Async';
-import { EVERYWHERE, grantOn, isSame, ROLES, roleLabel } from './roles';
+import { FormDialog } from '../../components/FormDialog';
+import { isDetached } from '../clusters/words';
+import { EVERYWHERE, grantOn, keyOf, ROLES, roleLabel, withGrant } from './roles';
 
-const clusterOf = (grant: RoleGrant, clusters: Cluster[]) =>
-  clusters.find((cluster) => cluster.id === grant.resource.id)?.name ?? grant.resource.id ?? '';
+/** All clusters, since roles outlive that one is detached. */
+const useClusters = () => useQuery(allClustersQuery).data?.items ?? [];
 
-const sayGrant = (grant: RoleGrant, clusters: Cluster[]) =>
-  grant.resource.type === 'CLUSTER'
-    ? `${roleLabel(grant.name)} of ${clusterOf(grant, clusters)}`
-    : roleLabel(grant.name);
+/** `Cluster Admin of shop`. */
+export function sayGrant(grant: RoleGrant, clusters: Cluster[]): string {
+  if (grant.resource.type !== 'CLUSTER') return roleLabel(grant.name);
+  const cluster = clusters.find((one) => one.id === grant.resource.id);
+  const name = cluster?.name ?? grant.resource.id ?? '';
+  return `${roleLabel(grant.name)} of ${name}${cluster && isDetached(cluster) ? ' (detached)' : ''}`;
+}
 
 export function RoleTags({ roles }: { roles: RoleGrant[] }) {
-  const clusters = useQuery(clustersQuery).data?.items ?? [];
+  const clusters = useClusters();
   if (roles.length === 0)
     return (
       <Text c="dimmed" size="sm">
@@ -29,7 +33,7 @@ export function RoleTags({ roles }: { roles: RoleGrant[] }) {
   return (
     <Group gap={4}>
       {roles.map((grant) => (
-        <span key={`${grant.name} ${grant.resource.type} ${grant.resource.id}`} className="tag">
+        <span key={keyOf(grant)} className="tag">
           {sayGrant(grant, clusters)}
         </span>
       ))}
@@ -43,12 +47,11 @@ interface EditRolesProps {
 }
 
 export function EditRoles({ subject, onClose }: EditRolesProps) {
-  const [roles, setRoles] = useState(subject.roles);
-  const clusters = useQuery(clustersQuery).data?.items ?? [];
+  const roles = useRoles(subject.roles);
   const save = useSetRoles();
   const submit = () =>
     save.mutate(
-      { subject: subject.id, roles },
+      { subject: subject.id, roles: roles.chosen },
       {
         onSuccess: () => {
           notifications.show({ message: `The roles of ${subject.name} were saved.` });
@@ -57,90 +60,104 @@ export function EditRoles({ subject, onClose }: EditRolesProps) {
       },
     );
   return (
-    <Modal opened onClose={onClose} title={`Roles of ${subject.name}`} size="lg">
-      <Stack>
-        {roles.length === 0 && (
-          <Text c="dimmed" size="sm">
-            No roles. Without any, nothing can be seen.
-          </Text>
-        )}
-        <Stack gap={4}>
-          {roles.map((grant) => (
-            <Group
-              key={`${grant.name} ${grant.resource.type} ${grant.resource.id}`}
-              justify="space-between"
-              wrap="nowrap"
-            >
-              <Text size="sm">{sayGrant(grant, clusters)}</Text>
-              <ActionIcon
-                variant="subtle"
-                color="gray"
-                aria-label={`Remove ${sayGrant(grant, clusters)}`}
-                onClick={() => setRoles(roles.filter((one) => !isSame(one, grant)))}
-              >
-                <IconX size={16} aria-hidden />
-              </ActionIcon>
-            </Group>
-          ))}
-        </Stack>
-        <AddRole
-          clusters={clusters}
-          onAdd={(grant) => setRoles(roles.some((one) => isSame(one, grant)) ? roles : [...roles, grant])}
-        />
-        {save.isError && <ErrorNotice title="Not saved" error={save.error} />}
-        <Group justify="flex-end" gap="xs">
-          <Button variant="default" onClick={onClose}>
-            Cancel
-          </Button>
-          <Button onClick={submit} loading={save.isPending}>
-            Save roles
-          </Button>
-        </Group>
-      </Stack>
-    </Modal>
+    <FormDialog
+      title={`Roles of ${subject.name}`}
+      verb="Save roles"
+      failed="Not saved"
+      size="lg"
+      sending={save}
+      onSubmit={submit}
+      onClose={onClose}
+    >
+      {roles.field}
+    </FormDialog>
   );
 }
 
-export function AddRole({ clusters, onAdd }: { clusters: Cluster[]; onAdd: (grant: RoleGrant) => void }) {
+/**
+ * Roles that are being chosen, with the field in which that is done. A role that stands in the field counts, also if
+ * nobody pressed Add, which is there to choose one more.
+ */
+export function useRoles(initial: RoleGrant[] = []) {
+  const clusters = useClusters();
+  const [added, setAdded] = useState(initial);
   const [name, setName] = useState<RoleGrant['name'] | null>(null);
   const [scope, setScope] = useState(EVERYWHERE);
+  const pending = name ? grantOn(scope, name) : undefined;
+  const chosen = pending ? withGrant(added, pending) : added;
+  const role = ROLES.find((one) => one.name === name);
   const add = () => {
-    if (!name) return;
-    onAdd(grantOn(scope, name));
+    setAdded(chosen);
     setName(null);
   };
-  const chosen = ROLES.find((role) => role.name === name);
-  return (
-    <Stack gap={4}>
+  const field = (
+    <Stack gap="sm">
+      <Added roles={added} clusters={clusters} onChange={setAdded} />
       <Group align="flex-end" gap="xs">
         <Select
           label="Role"
           placeholder="Choose a role"
-          data={ROLES.map((role) => ({ value: role.name, label: role.label }))}
+          data={ROLES.map((one) => ({ value: one.name, label: one.label }))}
           value={name}
           onChange={setName}
+          clearable
           style={{ flex: '1 1 180px' }}
         />
         <Select
           label="On"
           data={[
             { value: EVERYWHERE, label: 'The organization' },
-            ...clusters.map((cluster) => ({ value: cluster.id, label: cluster.name })),
+            ...clusters
+              .filter((cluster) => !isDetached(cluster))
+              .map((cluster) => ({ value: cluster.id, label: cluster.name })),
           ]}
           value={scope}
           onChange={(value) => value && setScope(value)}
           allowDeselect={false}
           style={{ flex: '1 1 180px' }}
         />
-        <Button variant="default" onClick={add} disabled={!name}>
+        <Button variant="default" onClick={add} disabled={!pending}>
           Add
         </Button>
       </Group>
-      {chosen && (
-        <Text size="xs" c="dimmed">
-          {chosen.says}.
+      {pending && role && (
+        <Text size="xs" c="dimmed" role="status">
+          {role.says}. {sayGrant(pending, clusters)} is saved with the others.
         </Text>
       )}
+    </Stack>
+  );
+  return { chosen, field };
+}
+
+interface AddedProps {
+  roles: RoleGrant[];
+  clusters: Cluster[];
+  onChange: (roles: RoleGrant[]) => void;
+}
+
+function Added({ roles, clusters, onChange }: AddedProps) {
+  if (roles.length === 0)
+    return (
+      <Text c="dimmed" size="sm">
+        No roles. Without any, nothing can be seen.
+      </Text>
+    );
+  return (
+    <Stack gap={4}>
+      {roles.map((grant) => (
+        <Group key={keyOf(grant)} justify="space-between" wrap="nowrap">
+          <Text size="sm">{sayGrant(grant, clusters)}</Text>
+          <ActionIcon
+            variant="subtle"
+            color="gray"
+            aria-label={`Remove ${sayGrant(grant, clusters)}`}
+            onClick={() => onChange(roles.filter((one) => one !== grant))}
+          >
+            <IconX size={16} aria-hidden />
+          </ActionIcon>
+        </Group>
+      ))}
     </Stack>
   );
 }

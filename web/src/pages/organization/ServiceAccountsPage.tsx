@@ -1,10 +1,9 @@
 /** Accounts of programs, and the keys that they show. A key's secret is seen once. */
-import { Alert, Button, Group, Modal, Paper, Stack, Text, Textarea, TextInput, Title } from '@mantine/core';
+import { Button, Group, Modal, Paper, Stack, Text, Title } from '@mantine/core';
 import { IconPlus } from '@tabler/icons-react';
 import { useQuery } from '@tanstack/react-query';
-import { type FormEvent, useState } from 'react';
+import { useState } from 'react';
 import { ACTIONS } from '../../api/actions';
-import { clustersQuery } from '../../api/clusters';
 import {
   apiKeysQuery,
   serviceAccountsQuery,
@@ -14,15 +13,17 @@ import {
   useDeleteServiceAccount,
 } from '../../api/organization';
 import { useSession } from '../../api/session';
-import type { ApiKey, RoleGrant, ServiceAccount } from '../../api/types';
+import type { ApiKey, ServiceAccount } from '../../api/types';
 import { ActionButton, actionOf } from '../../components/ActionButton';
-import { Async, Empty, ErrorNotice } from '../../components/Async';
-import { Confirm } from '../../components/Confirm';
+import { Async, Empty } from '../../components/Async';
 import { Code } from '../../components/Copy';
+import { FormDialog } from '../../components/FormDialog';
+import { Notice } from '../../components/Notice';
 import { Page } from '../../components/Page';
+import { LongTextField, TextField } from '../../components/TextField';
 import { dateTime } from '../../format/time';
-import { AddRole, EditRoles, RoleTags } from './Roles';
-import { isSame } from './roles';
+import { DeleteDialog } from './DeleteDialog';
+import { EditRoles, RoleTags, useRoles } from './Roles';
 
 type Dialog =
   | { kind: 'create' }
@@ -166,69 +167,37 @@ function sayKey({ created_at, strongroom: { prefix, last_used } }: ApiKey): stri
 
 function CreateAccount({ onClose }: { onClose: () => void }) {
   const create = useCreateServiceAccount();
-  const clusters = useQuery(clustersQuery).data?.items ?? [];
+  const roles = useRoles();
   const [name, setName] = useState('');
   const [description, setDescription] = useState('');
-  const [roles, setRoles] = useState<RoleGrant[]>([]);
-  const submit = (event: FormEvent) => {
-    event.preventDefault();
-    create.mutate({ name, description, roles }, { onSuccess: onClose });
-  };
   return (
-    <Modal opened onClose={onClose} title="Add service account" size="lg">
-      <form onSubmit={submit}>
-        <Stack>
-          <TextInput
-            label="Name"
-            value={name}
-            onChange={(event) => setName(event.currentTarget.value)}
-            required
-            withAsterisk={false}
-            data-autofocus
-          />
-          <Textarea
-            label="Description"
-            value={description}
-            onChange={(event) => setDescription(event.currentTarget.value)}
-            autosize
-            minRows={2}
-          />
-          <RoleTags roles={roles} />
-          <AddRole
-            clusters={clusters}
-            onAdd={(grant) => setRoles(roles.some((one) => isSame(one, grant)) ? roles : [...roles, grant])}
-          />
-          {create.isError && <ErrorNotice title="Not added" error={create.error} />}
-          <Group justify="flex-end">
-            <Button type="submit" loading={create.isPending} disabled={name === ''}>
-              Add service account
-            </Button>
-          </Group>
-        </Stack>
-      </form>
-    </Modal>
+    <FormDialog
+      title="Add service account"
+      verb="Add service account"
+      failed="Not added"
+      size="lg"
+      sending={create}
+      ready={name !== ''}
+      onSubmit={() => create.mutate({ name, description, roles: roles.chosen }, { onSuccess: onClose })}
+      onClose={onClose}
+    >
+      <TextField label="Name" value={name} onChange={setName} data-autofocus />
+      <LongTextField label="Description" value={description} onChange={setDescription} />
+      {roles.field}
+    </FormDialog>
   );
 }
 
 function CreateKey({ account, onClose }: { account: ServiceAccount; onClose: () => void }) {
   const create = useCreateApiKey();
   const [name, setName] = useState('');
-  const submit = (event: FormEvent) => {
-    event.preventDefault();
-    create.mutate({ name, service_account_id: account.id });
-  };
   if (create.data) {
     return (
       <Modal opened onClose={onClose} title="API key created" closeOnClickOutside={false}>
         <Stack>
-          <Alert
-            variant="outline"
-            color="yellow"
-            title="Copy the secret now"
-            styles={{ title: { color: 'var(--warn-text)' } }}
-          >
+          <Notice title="Copy the secret now">
             It is not shown again. Whoever has it can do what {account.name} may do.
-          </Alert>
+          </Notice>
           <Code what="secret">{create.data.secret}</Code>
           <Group justify="flex-end">
             <Button onClick={onClose}>Done</Button>
@@ -238,61 +207,51 @@ function CreateKey({ account, onClose }: { account: ServiceAccount; onClose: () 
     );
   }
   return (
-    <Modal opened onClose={onClose} title={`API key of ${account.name}`}>
-      <form onSubmit={submit}>
-        <Stack>
-          <TextInput
-            label="Name"
-            description="What will use it, so that you know which one to delete."
-            value={name}
-            onChange={(event) => setName(event.currentTarget.value)}
-            required
-            withAsterisk={false}
-            data-autofocus
-          />
-          {create.isError && <ErrorNotice title="Not created" error={create.error} />}
-          <Group justify="flex-end">
-            <Button type="submit" loading={create.isPending} disabled={name === ''}>
-              Create API key
-            </Button>
-          </Group>
-        </Stack>
-      </form>
-    </Modal>
+    <FormDialog
+      title={`API key of ${account.name}`}
+      verb="Create API key"
+      failed="Not created"
+      sending={create}
+      ready={name !== ''}
+      onSubmit={() => create.mutate({ name, service_account_id: account.id })}
+      onClose={onClose}
+    >
+      <TextField
+        label="Name"
+        description="What will use it, so that you know which one to delete."
+        value={name}
+        onChange={setName}
+        data-autofocus
+      />
+    </FormDialog>
   );
 }
 
 function DeleteKey({ apiKey, onClose }: { apiKey: ApiKey; onClose: () => void }) {
-  const remove = useDeleteApiKey();
   return (
-    <Confirm
-      title={`Delete the API key ${apiKey.name}`}
+    <DeleteDialog
+      what={`the API key ${apiKey.name}`}
       verb="Delete API key"
-      danger
-      busy={remove.isPending}
-      error={remove.error}
+      id={apiKey.id}
+      removal={useDeleteApiKey()}
       onClose={onClose}
-      onConfirm={() => remove.mutate(apiKey.id, { onSuccess: onClose })}
     >
-      <Text size="sm">Whatever uses it is refused from now on.</Text>
-    </Confirm>
+      Whatever uses it is refused from now on.
+    </DeleteDialog>
   );
 }
 
 function DeleteAccount({ account, onClose }: { account: ServiceAccount; onClose: () => void }) {
-  const remove = useDeleteServiceAccount();
   return (
-    <Confirm
-      title={`Delete ${account.name}`}
+    <DeleteDialog
+      what={account.name}
       verb="Delete service account"
-      danger
-      busy={remove.isPending}
-      error={remove.error}
+      id={account.id}
+      removal={useDeleteServiceAccount()}
       onClose={onClose}
-      onConfirm={() => remove.mutate(account.id, { onSuccess: onClose })}
     >
-      <Text size="sm">All its API keys stop working.</Text>
-    </Confirm>
+      All its API keys stop working.
+    </DeleteDialog>
   );
 }
 

@@ -1,7 +1,7 @@
-import { Button, Group, Modal, PasswordInput, Stack, Text, TextInput } from '@mantine/core';
+import { Button, Group, Text } from '@mantine/core';
 import { IconPlus } from '@tabler/icons-react';
 import { useQuery } from '@tanstack/react-query';
-import { type FormEvent, useState } from 'react';
+import { useState } from 'react';
 import { ACTIONS } from '../../api/actions';
 import {
   storageLocationsQuery,
@@ -12,11 +12,14 @@ import {
 import { useSession } from '../../api/session';
 import type { StorageLocation } from '../../api/types';
 import { ActionButton, actionOf } from '../../components/ActionButton';
-import { Async, Empty, ErrorNotice } from '../../components/Async';
-import { Confirm } from '../../components/Confirm';
+import { Async, Empty } from '../../components/Async';
+import { FormDialog } from '../../components/FormDialog';
 import { type Column, List } from '../../components/List';
 import { Page } from '../../components/Page';
 import { Status } from '../../components/Status';
+import { SecretField, TextField } from '../../components/TextField';
+import { sentence } from '../../format/words';
+import { DeleteDialog } from './DeleteDialog';
 
 export function StorageLocationsPage() {
   const locations = useQuery(storageLocationsQuery);
@@ -43,9 +46,14 @@ export function StorageLocationsPage() {
       ),
     },
     { header: 'Region', cell: (location) => location.region },
-    { header: 'URL', cell: (location) => <span className="mono">{location.url}</span> },
+    {
+      header: 'URL',
+      long: true,
+      stack: true,
+      cell: (location) => <span className="mono">{location.url}</span>,
+    },
     { header: 'Encrypted', cell: (location) => (location.encrypted ? 'Yes' : 'No') },
-    { header: 'Check', cell: (location) => <Check location={location} /> },
+    { header: 'Check', stack: true, cell: (location) => <Check location={location} /> },
     {
       header: '',
       label: 'Delete',
@@ -81,6 +89,7 @@ export function StorageLocationsPage() {
               items={items}
               columns={columns}
               itemKey={(location) => location.id}
+              room="much"
             />
           )
         }
@@ -107,7 +116,7 @@ function Check({ location }: { location: StorageLocation }) {
       </Button>
       <span role="status">
         {check.data && <Status tone="ok">Works</Status>}
-        {check.isError && <Status tone="bad">{check.error.message}</Status>}
+        {check.isError && <Status tone="bad">{sentence(check.error.message)}</Status>}
       </span>
     </Group>
   );
@@ -119,73 +128,51 @@ function Add({ onClose }: { onClose: () => void }) {
   const [region, setRegion] = useState('');
   const [url, setUrl] = useState('');
   const [passphrase, setPassphrase] = useState('');
-  const submit = (event: FormEvent) => {
-    event.preventDefault();
+  const submit = () =>
     create.mutate({ name, region, url, passphrase: passphrase || undefined }, { onSuccess: onClose });
-  };
   return (
-    <Modal opened onClose={onClose} title="Add storage location" size="lg">
-      <form onSubmit={submit}>
-        <Stack>
-          <TextInput
-            label="Name"
-            value={name}
-            onChange={(event) => setName(event.currentTarget.value)}
-            required
-            withAsterisk={false}
-            data-autofocus
-          />
-          <TextInput
-            label="Region"
-            placeholder="europe-west1"
-            value={region}
-            onChange={(event) => setRegion(event.currentTarget.value)}
-            required
-            withAsterisk={false}
-          />
-          <PasswordInput
-            label="URL"
-            description="s3://bucket/folder?AWS_ACCESS_KEY_ID=...&AWS_SECRET_ACCESS_KEY=...&AWS_REGION=... or file:///folder. Secrets in it are stored encrypted."
-            placeholder="s3://"
-            autoComplete="off"
-            value={url}
-            onChange={(event) => setUrl(event.currentTarget.value)}
-            required
-            withAsterisk={false}
-          />
-          <PasswordInput
-            label="Passphrase"
-            description="Encrypts the backups before they leave this service. Keep a copy: without it nobody can restore them elsewhere."
-            autoComplete="new-password"
-            value={passphrase}
-            onChange={(event) => setPassphrase(event.currentTarget.value)}
-          />
-          {create.isError && <ErrorNotice title="Not added" error={create.error} />}
-          <Group justify="flex-end">
-            <Button type="submit" loading={create.isPending}>
-              Add storage location
-            </Button>
-          </Group>
-        </Stack>
-      </form>
-    </Modal>
+    <FormDialog
+      title="Add storage location"
+      verb="Add storage location"
+      failed="Not added"
+      size="lg"
+      sending={create}
+      onSubmit={submit}
+      onClose={onClose}
+    >
+      <TextField label="Name" value={name} onChange={setName} data-autofocus />
+      <TextField label="Region" placeholder="europe-west1" value={region} onChange={setRegion} />
+      <SecretField
+        label="URL"
+        description="s3://bucket/folder?AWS_ACCESS_KEY_ID=...&AWS_SECRET_ACCESS_KEY=...&AWS_REGION=... or file:///folder. Secrets in it are stored encrypted."
+        placeholder="s3://"
+        autoComplete="off"
+        value={url}
+        onChange={setUrl}
+      />
+      <SecretField
+        label="Passphrase"
+        description="Encrypts the backups before they leave this service. Keep a copy: without it nobody can restore them elsewhere."
+        autoComplete="new-password"
+        required={false}
+        value={passphrase}
+        onChange={setPassphrase}
+      />
+    </FormDialog>
   );
 }
 
 function Delete({ location, onClose }: { location: StorageLocation; onClose: () => void }) {
-  const remove = useDeleteStorageLocation();
   return (
-    <Confirm
-      title={`Delete ${location.name}`}
+    <DeleteDialog
+      what={location.name}
       verb="Delete storage location"
-      danger
-      busy={remove.isPending}
-      error={remove.error}
+      id={location.id}
+      removal={useDeleteStorageLocation()}
       onClose={onClose}
-      onConfirm={() => remove.mutate(location.id, { onSuccess: onClose })}
     >
-      <Text size="sm">Strongroom forgets the location. What is stored there is not touched.</Text>
-    </Confirm>
+      Strongroom forgets the location. What is stored there is not touched.
+    </DeleteDialog>
   );
 }
 

@@ -1,19 +1,22 @@
-import { ActionIcon, Button, Group, Menu, Modal, PasswordInput, Stack, Text, TextInput } from '@mantine/core';
+import { ActionIcon, Group, Menu, Text } from '@mantine/core';
 import { notifications } from '@mantine/notifications';
 import { IconDots, IconPlus } from '@tabler/icons-react';
 import { useQuery } from '@tanstack/react-query';
-import { type FormEvent, useState } from 'react';
+import { useState } from 'react';
 import { ACTIONS } from '../../api/actions';
 import { useChangeUser, useCreateUser, useDeleteUser, usersQuery } from '../../api/organization';
 import { useSession, useSetPassword } from '../../api/session';
 import type { User } from '../../api/types';
 import { ActionButton, actionOf } from '../../components/ActionButton';
-import { Async, ErrorNotice } from '../../components/Async';
-import { Confirm } from '../../components/Confirm';
+import { Async } from '../../components/Async';
+import { FormDialog } from '../../components/FormDialog';
 import { type Column, List } from '../../components/List';
 import { Page } from '../../components/Page';
 import { Status } from '../../components/Status';
+import { SecretField, TextField } from '../../components/TextField';
 import { When } from '../../components/When';
+import { sentence } from '../../format/words';
+import { DeleteDialog } from './DeleteDialog';
 import { EditRoles, RoleTags } from './Roles';
 
 type Dialog = { kind: 'create' } | { kind: 'roles' | 'password' | 'delete'; user: User };
@@ -26,6 +29,7 @@ export function UsersPage() {
   const columns: Column<User>[] = [
     {
       header: 'Name',
+      long: true,
       cell: (user) => (
         <div>
           <Text size="sm" fw={600}>
@@ -37,7 +41,7 @@ export function UsersPage() {
         </div>
       ),
     },
-    { header: 'Roles', cell: (user) => <RoleTags roles={user.roles} /> },
+    { header: 'Roles', stack: true, cell: (user) => <RoleTags roles={user.roles} /> },
     {
       header: 'State',
       cell: (user) =>
@@ -82,7 +86,9 @@ export function UsersPage() {
       }
     >
       <Async query={users} label="the users">
-        {({ items }) => <List label="Users" items={items} columns={columns} itemKey={(user) => user.id} />}
+        {({ items }) => (
+          <List label="Users" items={items} columns={columns} itemKey={(user) => user.id} room="much" utc />
+        )}
       </Async>
       {dialog?.kind === 'create' && <CreateUser onClose={close} />}
       {dialog?.kind === 'roles' && (
@@ -106,7 +112,7 @@ function UserActions({ user, onDialog }: { user: User; onDialog: (dialog: Dialog
         onSuccess: () =>
           notifications.show({ message: `${user.email} was ${user.disabled ? 'enabled' : 'disabled'}.` }),
         onError: (error) =>
-          notifications.show({ color: 'red', title: 'Not changed', message: error.message }),
+          notifications.show({ color: 'red', title: 'Not changed', message: sentence(error.message) }),
       },
     );
   return (
@@ -130,8 +136,7 @@ function CreateUser({ onClose }: { onClose: () => void }) {
   const [email, setEmail] = useState('');
   const [name, setName] = useState('');
   const [password, setPassword] = useState('');
-  const submit = (event: FormEvent) => {
-    event.preventDefault();
+  const submit = () =>
     create.mutate(
       { email, name, password: password || undefined },
       {
@@ -141,53 +146,32 @@ function CreateUser({ onClose }: { onClose: () => void }) {
         },
       },
     );
-  };
   return (
-    <Modal opened onClose={onClose} title="Add user">
-      <form onSubmit={submit}>
-        <Stack>
-          <TextInput
-            label="E-mail"
-            type="email"
-            value={email}
-            onChange={(event) => setEmail(event.currentTarget.value)}
-            required
-            withAsterisk={false}
-            data-autofocus
-          />
-          <TextInput
-            label="Name"
-            value={name}
-            onChange={(event) => setName(event.currentTarget.value)}
-            required
-            withAsterisk={false}
-          />
-          <PasswordInput
-            label="First password"
-            description="They can change it after signing in."
-            autoComplete="new-password"
-            value={password}
-            onChange={(event) => setPassword(event.currentTarget.value)}
-            required
-            withAsterisk={false}
-          />
-          {create.isError && <ErrorNotice title="Not added" error={create.error} />}
-          <Group justify="flex-end">
-            <Button type="submit" loading={create.isPending}>
-              Add user
-            </Button>
-          </Group>
-        </Stack>
-      </form>
-    </Modal>
+    <FormDialog
+      title="Add user"
+      verb="Add user"
+      failed="Not added"
+      sending={create}
+      onSubmit={submit}
+      onClose={onClose}
+    >
+      <TextField label="E-mail" type="email" value={email} onChange={setEmail} data-autofocus />
+      <TextField label="Name" value={name} onChange={setName} />
+      <SecretField
+        label="First password"
+        description="They can change it after signing in."
+        autoComplete="new-password"
+        value={password}
+        onChange={setPassword}
+      />
+    </FormDialog>
   );
 }
 
 function SetPassword({ user, onClose }: { user: User; onClose: () => void }) {
   const set = useSetPassword();
   const [password, setPassword] = useState('');
-  const submit = (event: FormEvent) => {
-    event.preventDefault();
+  const submit = () =>
     set.mutate(
       { user: user.id, password },
       {
@@ -197,48 +181,38 @@ function SetPassword({ user, onClose }: { user: User; onClose: () => void }) {
         },
       },
     );
-  };
   return (
-    <Modal opened onClose={onClose} title={`Password of ${user.email}`}>
-      <form onSubmit={submit}>
-        <Stack>
-          <PasswordInput
-            label="New password"
-            autoComplete="new-password"
-            value={password}
-            onChange={(event) => setPassword(event.currentTarget.value)}
-            required
-            withAsterisk={false}
-            data-autofocus
-          />
-          {set.isError && <ErrorNotice title="Not set" error={set.error} />}
-          <Group justify="flex-end">
-            <Button type="submit" loading={set.isPending} disabled={password === ''}>
-              Set password
-            </Button>
-          </Group>
-        </Stack>
-      </form>
-    </Modal>
+    <FormDialog
+      title={`Password of ${user.email}`}
+      verb="Set password"
+      failed="Not set"
+      sending={set}
+      ready={password !== ''}
+      onSubmit={submit}
+      onClose={onClose}
+    >
+      <SecretField
+        label="New password"
+        autoComplete="new-password"
+        value={password}
+        onChange={setPassword}
+        data-autofocus
+      />
+    </FormDialog>
   );
 }
 
 function DeleteUser({ user, onClose }: { user: User; onClose: () => void }) {
-  const remove = useDeleteUser();
   return (
-    <Confirm
-      title={`Delete ${user.email}`}
+    <DeleteDialog
+      what={user.email}
       verb="Delete user"
-      danger
-      busy={remove.isPending}
-      error={remove.error}
+      id={user.id}
+      removal={useDeleteUser()}
       onClose={onClose}
-      onConfirm={() => remove.mutate(user.id, { onSuccess: onClose })}
     >
-      <Text size="sm">
-        They are signed out, and can not sign in again. What they did stays in the audit log.
-      </Text>
-    </Confirm>
+      They are signed out, and cannot sign in again. What they did stays in the audit log.
+    </DeleteDialog>
   );
 }
 

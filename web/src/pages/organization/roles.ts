@@ -22,8 +22,14 @@ export const ROLES: { name: RoleGrant['name']; label: string; says: string }[] =
 
 export const roleLabel = (name: string): string => ROLES.find((role) => role.name === name)?.label ?? name;
 
-export const isSame = (a: RoleGrant, b: RoleGrant): boolean =>
-  a.name === b.name && a.resource.type === b.resource.type && (a.resource.id ?? '') === (b.resource.id ?? '');
+export const isSame = (a: RoleGrant, b: RoleGrant): boolean => keyOf(a) === keyOf(b);
+
+export const keyOf = (grant: RoleGrant): string =>
+  `${grant.name} ${grant.resource.type} ${grant.resource.id ?? ''}`;
+
+/** With one more, unless it is among them. */
+export const withGrant = (roles: RoleGrant[], grant: RoleGrant): RoleGrant[] =>
+  roles.some((one) => isSame(one, grant)) ? roles : [...roles, grant];
 
 /** Where a role holds: here, or on the cluster of this id. */
 export const EVERYWHERE = 'organization';

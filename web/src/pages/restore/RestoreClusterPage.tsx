@@ -4,8 +4,9 @@ import { Async } from '../../components/Async';
 import { dateTime, dayOf } from '../../format/time';
 import { paths } from '../../paths';
 import { backupCrumbs, useBackup } from '../backups/useBackup';
-import { useDestination } from './fields';
+import { useAskedChoices, useDestination } from './fields';
 import { RestoreModule } from './RestoreModule';
+import { usePlan } from './usePlan';
 
 export function RestoreClusterPage() {
   const { cluster, backup } = useBackup();
@@ -17,7 +18,12 @@ export function RestoreClusterPage() {
 }
 
 function Module({ source, backup }: { source: Cluster; backup: Backup }) {
-  const { destination, field } = useDestination(source);
+  const { destination, field } = useDestination(source, useAskedChoices().to);
+  const planned = usePlan(destination, {
+    type: 'CLUSTER',
+    backup_id: backup.id,
+    source_cluster_id: source.id,
+  });
   return (
     <RestoreModule
       title="Restore cluster"
@@ -26,16 +32,15 @@ function Module({ source, backup }: { source: Cluster; backup: Backup }) {
       ])}
       source={source}
       backup={backup}
-      destination={destination}
-      body={{ type: 'CLUSTER', backup_id: backup.id, source_cluster_id: source.id }}
+      planned={planned}
       what={['Databases', backup.strongroom.databases]}
       back={paths.backups(source.id, dayOf(backup.as_of_time))}
-      danger={
+      danger={(destination) => (
         <Text size="sm">
           The restore erases all data in {destination.name}, and replaces it with the data of the backup of{' '}
-          {dateTime(backup.as_of_time)} UTC. The cluster may be unavailable while it runs.
+          {dateTime(backup.as_of_time)} UTC. The cluster is unavailable until it ends.
         </Text>
-      }
+      )}
     >
       {field}
     </RestoreModule>

@@ -1,12 +1,13 @@
-import { TextInput } from '@mantine/core';
 import { useState } from 'react';
 import type { Backup, Cluster, CreateRestore } from '../../api/types';
 import { Async } from '../../components/Async';
+import { NameField } from '../../components/TextField';
 import { dateTime } from '../../format/time';
 import { paths } from '../../paths';
 import { backupCrumbs, useBackup } from '../backups/useBackup';
-import { useDependencyOptions, useDestination } from './fields';
+import { useAskedChoices, useDependencyOptions, useDestination } from './fields';
 import { RestoreModule } from './RestoreModule';
+import { usePlan } from './usePlan';
 
 export function RestoreDatabasePage() {
   const { cluster, backup, database } = useBackup();
@@ -18,9 +19,10 @@ export function RestoreDatabasePage() {
 }
 
 function Module({ source, backup, database }: { source: Cluster; backup: Backup; database: string }) {
-  const { destination, field } = useDestination(source);
-  const { options, field: dependencies } = useDependencyOptions();
-  const [name, setName] = useState(database);
+  const asked = useAskedChoices();
+  const { destination, field } = useDestination(source, asked.to);
+  const { options, field: dependencies, skip } = useDependencyOptions(asked.skips);
+  const [name, setName] = useState(asked.names.new_db_name ?? database);
   const body: CreateRestore | undefined =
     name === ''
       ? undefined
@@ -31,6 +33,8 @@ function Module({ source, backup, database }: { source: Cluster; backup: Backup;
           objects: [{ database }],
           restore_opts: { ...options, ...(name !== database && { new_db_name: name }) },
         };
+  const planned = usePlan(destination, body);
+  const taken = planned.plan?.conflicts.some((one) => one.kind === 'database' && one.name === name);
   return (
     <RestoreModule
       title="Restore database"
@@ -40,23 +44,21 @@ function Module({ source, backup, database }: { source: Cluster; backup: Backup;
       ])}
       source={source}
       backup={backup}
-      destination={destination}
-      body={body}
+      planned={planned}
       what={['Database', database]}
       becomes={['Restore to', name]}
       back={paths.databases(source.id, backup.id)}
+      ways={{ rename: setName, skip }}
+      more={dependencies}
     >
       {field}
-      <TextInput
+      <NameField
         label="Restore to"
         description="The name of the destination database. It must not be in use; a new database is created."
         value={name}
-        onChange={(event) => setName(event.currentTarget.value)}
-        autoComplete="off"
-        spellCheck={false}
-        error={name === '' ? 'A name is needed.' : undefined}
+        onChange={setName}
+        error={taken && `${name} exists already.`}
       />
-      {dependencies}
     </RestoreModule>
   );
 }

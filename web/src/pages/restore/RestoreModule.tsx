@@ -1,102 +1,146 @@
 /**
  * What the three restore modules share: the backup's details and the choices, Continue, the review of the plan,
- * Restore, and then the Restore Jobs tab. The plan is asked for while the choices are made, so that whatever is in
- * the way is known before anything runs.
+ * Restore, and then the Restore Jobs tab.
  */
-import { Alert, Button, Group, Loader, Stack, Tabs, Text, TextInput, Title } from '@mantine/core';
-import { useDebouncedValue } from '@mantine/hooks';
+import { Alert, Button, Group, Loader, Stack, Tabs, Text, Title } from '@mantine/core';
 import { notifications } from '@mantine/notifications';
 import { IconAlertOctagon } from '@tabler/icons-react';
 import { useQuery } from '@tanstack/react-query';
 import { type FormEvent, type ReactNode, useEffect, useRef, useState } from 'react';
-import { Link, useNavigate } from 'react-router';
+import { Link, useNavigate, useSearchParams } from 'react-router';
+import { ACTIONS } from '../../api/actions';
 import { storageLocationsQuery } from '../../api/organization';
-import { restorePlanQuery, useRestore } from '../../api/restores';
+import { isBlocked, useRestore } from '../../api/restores';
 import type { Backup, Cluster, CreateRestore, RestorePlan } from '../../api/types';
-import { ActionButton } from '../../components/ActionButton';
+import { ActionButton, actionOf } from '../../components/ActionButton';
 import { ErrorNotice } from '../../components/Async';
+import { TypeToConfirm } from '../../components/Confirm';
 import { Code } from '../../components/Copy';
 import { Facts } from '../../components/Facts';
+import { Notice } from '../../components/Notice';
 import { type Crumb, Page } from '../../components/Page';
 import { useNow } from '../../components/useNow';
 import { backupSize } from '../../format/size';
 import { dateTime, expiresIn } from '../../format/time';
+import { sentence } from '../../format/words';
 import { paths } from '../../paths';
 import { asApi, asCli, collectionOf } from './command';
-import { isBlocked, Obstacles, PlanSummary } from './Plan';
+import { Obstacles, type WaysOut } from './Obstacles';
+import { PlanSummary } from './Plan';
+import { isReady, type Planned } from './usePlan';
 
 interface RestoreModuleProps {
   title: string;
   crumbs: Crumb[];
   source: Cluster;
   backup: Backup;
-  destination: Cluster;
-  /** What is to be restored; undefined while a choice is missing. */
-  body: CreateRestore | undefined;
+  /** What is chosen, and what it would do. */
+  planned: Planned;
   /** What of the backup is restored. */
   what: readonly [string, ReactNode];
   /** What becomes of it, for the review. */
   becomes?: readonly [string, ReactNode];
   /** The choices. */
   children: ReactNode;
+  /** What the choices can do about what is in the way. */
+  ways?: WaysOut;
+  /** Choices that are rarely made, after what is in the way. */
+  more?: ReactNode;
   /** Where leaving the module leads. */
   back: string;
   /** What would be lost; makes the person type the destination's name. */
-  danger?: ReactNode;
+  danger?: (destination: Cluster) => ReactNode;
 }
 
+/** The step of the address, which is how the browser's Back leads from the review to the choices. */
+const STEP = 'step';
+const REVIEW = 'review';
+
 export function RestoreModule(props: RestoreModuleProps) {
-  const { title, crumbs, body, destination } = props;
-  const [review, setReview] = useState(false);
-  const [asked] = useDebouncedValue(body, 350);
-  const plan = useQuery({
-    ...restorePlanQuery(destination.id, asked ?? { type: 'CLUSTER' }),
-    enabled: asked !== undefined && body !== undefined,
-  });
-  // What was typed a moment ago has not been planned yet.
-  const planning =
-    plan.isFetching || plan.isPlaceholderData || JSON.stringify(asked) !== JSON.stringify(body);
+  const { title, crumbs, backup, planned } = props;
+  const navigate = useNavigate();
+  const [search, setSearch] = useSearchParams();
+  const [continued, setContinued] = useState(false);
+  const asked = search.get(STEP) === REVIEW;
+  const { body, destination, plan } = planned;
+  const reviewing = asked && continued && isReady(planned);
+
+  // Whoever comes to the review by its address alone has not made any choice; and when something gets in the way in the
+  // meantime, it begins again with Continue, not in the middle of a word.
+  useEffect(() => {
+    if (!asked || reviewing) return;
+    const rest = new URLSearchParams(search);
+    rest.delete(STEP);
+    setSearch(rest, { replace: true });
+  }, [asked, reviewing, search, setSearch]);
+
+  const review = () => {
+    setContinued(true);
+    setSearch((known) => {
+      const more = new URLSearchParams(known);
+      more.set(STEP, REVIEW);
+      return more;
+    });
+  };
+  const allowed = actionOf(backup.strongroom.actions, ACTIONS.restore);
   return (
     <Page title={title} crumbs={crumbs}>
       <Stack maw={760} gap="md">
-        {review && body && plan.data ? (
-          <Review {...props} body={body} plan={plan.data} onBack={() => setReview(false)} />
-        ) : (
-          <Choices
+        {!allowed.allowed ? (
+          <Notice tone="bad" role="alert" title="Not permitted">
+            {sentence(allowed.reason ?? 'You may not restore this backup')}
+          </Notice>
+        ) : reviewing && body && destination && plan ? (
+          <Review
             {...props}
-            plan={body ? plan.data : undefined}
-            planning={body !== undefined && planning}
-            error={plan.error}
-            onContinue={() => setReview(true)}
+            body={body}
+            destination={destination}
+            plan={plan}
+            onBack={() => void navigate(-1)}
           />
+        ) : (
+          <Choices {...props} cameBack={continued} onContinue={review} />
         )}
       </Stack>
     </Page>
   );
 }
 
+/** A heading that takes the focus when its step begins. */
+function StepHeading({ children, focus }: { children: string; focus: boolean }) {
+  const heading = useRef<HTMLHeadingElement>(null);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: only when the step begins.
+  useEffect(() => {
+    if (focus) heading.current?.focus();
+  }, []);
+  return (
+    <Title order={2} ref={heading} tabIndex={-1} style={{ outline: 'none' }}>
+      {children}
+    </Title>
+  );
+}
+
 interface ChoicesProps extends RestoreModuleProps {
-  plan: RestorePlan | undefined;
-  planning: boolean;
-  error: Error | null;
+  /** From the review. */
+  cameBack: boolean;
   onContinue: () => void;
 }
 
 function Choices({
   source,
   backup,
+  planned,
   what,
   children,
+  ways,
+  more,
   back,
-  body,
-  plan,
-  planning,
-  error,
+  cameBack,
   onContinue,
 }: ChoicesProps) {
   const now = useNow();
-  const blocked = plan !== undefined && isBlocked(plan);
-  const ready = body !== undefined && plan !== undefined && !planning && !blocked;
+  const { plan, planning, asking, error, again } = planned;
+  const ready = isReady(planned);
   const submit = (event: FormEvent) => {
     event.preventDefault();
     if (ready) onContinue();
@@ -104,10 +148,8 @@ function Choices({
   return (
     <form onSubmit={submit}>
       <Stack className="panel" p="lg" gap="lg">
-        <div>
-          <Title order={2} mb="sm">
-            Backup details
-          </Title>
+        <Stack gap="sm">
+          <StepHeading focus={cameBack}>Backup details</StepHeading>
           <Facts
             of={[
               ['Cluster', source.name],
@@ -118,10 +160,15 @@ function Choices({
               what,
             ]}
           />
-        </div>
+        </Stack>
         {children}
-        {error && !plan && <ErrorNotice title="There is no plan for this restore" error={error} />}
-        {plan && !planning && <Obstacles plan={plan} />}
+        {error && !plan && (
+          <ErrorNotice title="There is no plan for this restore" error={error} retry={again} />
+        )}
+        {plan && isBlocked(plan) && (
+          <Obstacles plan={plan} ways={ways ?? {}} asking={asking} onAgain={again} />
+        )}
+        {more}
         <Group justify="space-between">
           <Text role="status" size="sm" c="dimmed">
             {planning && (
@@ -136,11 +183,7 @@ function Choices({
             </Button>
             <ActionButton
               type="submit"
-              action={{
-                name: 'continue',
-                allowed: ready,
-                reason: blocked ? 'First resolve what is in the way.' : 'The plan is not ready yet.',
-              }}
+              action={{ name: 'continue', allowed: ready, reason: whyNot(planned) }}
             >
               Continue
             </ActionButton>
@@ -151,7 +194,14 @@ function Choices({
   );
 }
 
+function whyNot({ body, plan, error }: Planned): string {
+  if (!body) return 'A choice is missing.';
+  if (plan) return 'First resolve what is in the way.';
+  return error ? error.message : 'The plan is not ready yet.';
+}
+
 interface ReviewProps extends RestoreModuleProps {
+  destination: Cluster;
   body: CreateRestore;
   plan: RestorePlan;
   onBack: () => void;
@@ -161,9 +211,6 @@ function Review({ source, backup, destination, what, becomes, danger, body, plan
   const restore = useRestore();
   const navigate = useNavigate();
   const [typed, setTyped] = useState('');
-  const heading = useRef<HTMLHeadingElement>(null);
-  useEffect(() => heading.current?.focus(), []);
-
   const confirmed = danger === undefined || typed === destination.name;
   const request: CreateRestore = danger
     ? { ...body, restore_opts: { ...body.restore_opts, confirm_cluster_name: typed } }
@@ -171,22 +218,19 @@ function Review({ source, backup, destination, what, becomes, danger, body, plan
   const submit = (event: FormEvent) => {
     event.preventDefault();
     if (!confirmed) return;
-    restore.mutate(
-      { destination: destination.id, body: request },
-      {
-        onSuccess: () => {
-          notifications.show({ message: 'The restore job was created.' });
-          void navigate(paths.restoreJobs(destination.id));
-        },
+    restore.mutateAsync({ destination: destination.id, body: request }).then(
+      () => {
+        notifications.show({ message: 'The restore job was created.' });
+        // Back leads to where the module was opened: this restore is begun.
+        void navigate(paths.restoreJobs(destination.id), { replace: true });
       },
+      () => undefined,
     );
   };
   return (
     <form onSubmit={submit}>
       <Stack className="panel" p="lg" gap="lg">
-        <Title order={2} ref={heading} tabIndex={-1} style={{ outline: 'none' }}>
-          Review
-        </Title>
+        <StepHeading focus>Review</StepHeading>
         {danger && (
           <Alert
             role="alert"
@@ -195,7 +239,7 @@ function Review({ source, backup, destination, what, becomes, danger, body, plan
             title="All data is erased and replaced"
             icon={<IconAlertOctagon size={18} aria-hidden />}
           >
-            {danger}
+            {danger(destination)}
           </Alert>
         )}
         <Facts
@@ -214,15 +258,7 @@ function Review({ source, backup, destination, what, becomes, danger, body, plan
           body={body}
           statement={plan.statement}
         />
-        {danger && (
-          <TextInput
-            label={`Type ${destination.name} to confirm`}
-            value={typed}
-            onChange={(event) => setTyped(event.currentTarget.value)}
-            autoComplete="off"
-            spellCheck={false}
-          />
-        )}
+        {danger && <TypeToConfirm what={destination.name} value={typed} onChange={setTyped} />}
         {restore.isError && <ErrorNotice title="The restore was not begun" error={restore.error} />}
         <Group justify="flex-end" gap="xs">
           <Button variant="default" onClick={onBack}>

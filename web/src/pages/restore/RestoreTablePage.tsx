@@ -1,13 +1,15 @@
-import { Group, TextInput } from '@mantine/core';
+import { Group } from '@mantine/core';
 import { useState } from 'react';
 import type { Backup, Cluster, CreateRestore } from '../../api/types';
 import { Async } from '../../components/Async';
+import { NameField } from '../../components/TextField';
 import { dateTime } from '../../format/time';
 import { paths } from '../../paths';
 import { tableName } from '../backups/BackupTablesPage';
 import { backupCrumbs, useBackup } from '../backups/useBackup';
-import { useDependencyOptions, useDestination } from './fields';
+import { useAskedChoices, useDependencyOptions, useDestination } from './fields';
 import { RestoreModule } from './RestoreModule';
+import { usePlan } from './usePlan';
 
 export function RestoreTablePage() {
   const { cluster, backup, database, schema, table } = useBackup();
@@ -29,11 +31,12 @@ interface ModuleProps {
 }
 
 function Module({ source, backup, database, schema, table }: ModuleProps) {
-  const { destination, field } = useDestination(source);
-  const { options, field: dependencies } = useDependencyOptions();
-  const [into, setInto] = useState(database);
-  const [intoSchema, setIntoSchema] = useState(schema);
-  const [name, setName] = useState(table);
+  const asked = useAskedChoices();
+  const { destination, field } = useDestination(source, asked.to);
+  const { options, field: dependencies, skip } = useDependencyOptions(asked.skips);
+  const [into, setInto] = useState(asked.names.into_db ?? database);
+  const [intoSchema, setIntoSchema] = useState(asked.names.into_schema ?? schema);
+  const [name, setName] = useState(asked.names.new_table_name ?? table);
   const complete = into !== '' && intoSchema !== '' && name !== '';
   const body: CreateRestore | undefined = complete
     ? {
@@ -49,6 +52,9 @@ function Module({ source, backup, database, schema, table }: ModuleProps) {
         },
       }
     : undefined;
+  const planned = usePlan(destination, body);
+  const full = `${into}.${intoSchema}.${name}`;
+  const taken = planned.plan?.conflicts.some((conflict) => conflict.name === full);
   return (
     <RestoreModule
       title="Restore table"
@@ -59,43 +65,31 @@ function Module({ source, backup, database, schema, table }: ModuleProps) {
       ])}
       source={source}
       backup={backup}
-      destination={destination}
-      body={body}
+      planned={planned}
       what={['Table', `${database}.${schema}.${table}`]}
-      becomes={['Restore to', `${into}.${intoSchema}.${name}`]}
+      becomes={['Restore to', full]}
       back={paths.tables(source.id, backup.id, database)}
+      ways={{ rename: setName, skip, into }}
+      more={dependencies}
     >
       {field}
-      <TextInput
+      <NameField
         label="Restore to"
         description="The destination database. The table goes into it if it exists; otherwise it is created."
         value={into}
-        onChange={(event) => setInto(event.currentTarget.value)}
-        autoComplete="off"
-        spellCheck={false}
-        error={into === '' ? 'A name is needed.' : undefined}
+        onChange={setInto}
       />
       <Group grow align="flex-start">
-        <TextInput
-          label="Schema"
-          value={intoSchema}
-          onChange={(event) => setIntoSchema(event.currentTarget.value)}
-          autoComplete="off"
-          spellCheck={false}
-          error={intoSchema === '' ? 'A name is needed.' : undefined}
-        />
-        <TextInput
+        <NameField label="Schema" value={intoSchema} onChange={setIntoSchema} />
+        <NameField
           label="Table name"
           description="Another name puts it beside the live one."
-          inputWrapperOrder={['label', 'input', 'description', 'error']}
+          inputWrapperOrder={['label', 'input', 'error', 'description']}
           value={name}
-          onChange={(event) => setName(event.currentTarget.value)}
-          autoComplete="off"
-          spellCheck={false}
-          error={name === '' ? 'A name is needed.' : undefined}
+          onChange={setName}
+          error={taken && `${name} exists already.`}
         />
       </Group>
-      {dependencies}
     </RestoreModule>
   );
 }
