@@ -1730,8 +1730,8 @@ export interface components {
              * @description Its id, which is its job's.
              */
             id: string;
-            /** @description How far it is: `PENDING`, `RUNNING`, `SUCCEEDED`, `FAILED` or `CANCELED`. */
-            state: string;
+            /** @description How far it is. */
+            state: components["schemas"]["JobState"];
             /**
              * Format: uuid
              * @description The backup.
@@ -1810,10 +1810,10 @@ export interface components {
              * @description Its id.
              */
             id: string;
-            /** @description What it does: `BACKUP`, `RESTORE`, `DRILL`, `VERIFY`, `PRUNE`, `REBUILD` or `ALERT`. */
-            kind: string;
-            /** @description How far it is: `PENDING`, `RUNNING`, `SUCCEEDED`, `FAILED` or `CANCELED`. */
-            state: string;
+            /** @description What it does. */
+            kind: components["schemas"]["JobKind"];
+            /** @description How far it is. */
+            state: components["schemas"]["JobState"];
             /**
              * Format: uuid
              * @description The cluster that it concerns.
@@ -1863,6 +1863,16 @@ export interface components {
             /** @description What you may do with it. */
             actions: components["schemas"]["Action"][];
         };
+        /**
+         * @description What a job does.
+         * @enum {string}
+         */
+        JobKind: "BACKUP" | "RESTORE" | "DRILL" | "PRUNE" | "ALERT";
+        /**
+         * @description How far a job is.
+         * @enum {string}
+         */
+        JobState: "PENDING" | "RUNNING" | "SUCCEEDED" | "FAILED" | "CANCELED";
         /** @description A page of jobs. */
         Jobs: {
             /** @description The jobs. */
@@ -1998,7 +2008,7 @@ export interface components {
             /** @description Whether it is what the backup means by that name: `same`, `different` or `not-compared`. */
             comparison: string;
         };
-        /** @description How far a job is. */
+        /** @description How far a job is, in numbers. */
         Progress: {
             /** @description What it is doing. */
             step?: string | null;
@@ -2125,8 +2135,8 @@ export interface components {
         };
         /** @description What the original does not tell of a restore. */
         RestoreDetails: {
-            /** @description How far it is: `PENDING`, `RUNNING`, `SUCCEEDED`, `FAILED` or `CANCELED`. */
-            state: string;
+            /** @description How far it is. */
+            state: components["schemas"]["JobState"];
             /**
              * Format: uuid
              * @description The cluster whose backup it is; null, if you may not see that. Then nothing else tells of it.
@@ -2583,9 +2593,14 @@ export interface components {
              * @description Bytes to move.
              */
             bytes_total: string;
-            /** @description `WAITING`, `RUNNING` or `DONE`. */
-            state: string;
+            /** @description How far it is in all. */
+            state: components["schemas"]["TableState"];
         };
+        /**
+         * @description How far a table of a job is.
+         * @enum {string}
+         */
+        TableState: "WAITING" | "RUNNING" | "DONE";
         /** @description What can be changed of an API key. What is left out stays. */
         UpdateApiKey: {
             /** @description Another name. */

@@ -6,6 +6,7 @@ use strongroom_controlplane::model::{self, Listed};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::jobs::JobState;
 use crate::paging::Pagination;
 
 /// A backup that was restored into a throwaway cluster, and compared with what it says of itself.
@@ -13,8 +14,8 @@ use crate::paging::Pagination;
 pub struct Drill {
     /// Its id, which is its job's.
     pub id: Uuid,
-    /// How far it is: `PENDING`, `RUNNING`, `SUCCEEDED`, `FAILED` or `CANCELED`.
-    pub state: String,
+    /// How far it is.
+    pub state: JobState,
     /// The backup.
     pub backup_id: Uuid,
     /// The time that the backup shows.
@@ -55,7 +56,7 @@ impl From<model::Drill> for Drill {
         let model::Drill { job, findings, .. } = drill;
         Drill {
             id: job.id.uuid(),
-            state: job.state.name().to_uppercase(),
+            state: job.state.into(),
             backup_id: drill.backup.uuid(),
             backup_as_of_time: drill.backup_data_from,
             created_at: job.created_at,

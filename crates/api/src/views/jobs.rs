@@ -15,10 +15,10 @@ use crate::paging::Pagination;
 pub struct Job {
     /// Its id.
     pub id: Uuid,
-    /// What it does: `BACKUP`, `RESTORE`, `DRILL`, `VERIFY`, `PRUNE`, `REBUILD` or `ALERT`.
-    pub kind: String,
-    /// How far it is: `PENDING`, `RUNNING`, `SUCCEEDED`, `FAILED` or `CANCELED`.
-    pub state: String,
+    /// What it does.
+    pub kind: JobKind,
+    /// How far it is.
+    pub state: JobState,
     /// The cluster that it concerns.
     pub cluster_id: Option<Uuid>,
     /// The backup that it reads, builds on or has taken.
@@ -49,7 +49,75 @@ pub struct Job {
     pub actions: Vec<Action>,
 }
 
+/// What a job does.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum JobKind {
+    /// It takes a backup.
+    Backup,
+    /// It puts one back.
+    Restore,
+    /// It puts one back into a throwaway cluster, and compares.
+    Drill,
+    /// It removes what is no longer needed.
+    Prune,
+    /// It tells people that something went wrong.
+    Alert,
+}
+
+impl From<model::JobKind> for JobKind {
+    fn from(kind: model::JobKind) -> Self {
+        match kind {
+            model::JobKind::Backup => JobKind::Backup,
+            model::JobKind::Restore => JobKind::Restore,
+            model::JobKind::Drill => JobKind::Drill,
+            model::JobKind::Prune => JobKind::Prune,
+            model::JobKind::Alert => JobKind::Alert,
+        }
+    }
+}
+
 /// How far a job is.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum JobState {
+    /// It waits.
+    Pending,
+    /// Somebody works on it.
+    Running,
+    /// It ended well.
+    Succeeded,
+    /// It ended badly.
+    Failed,
+    /// It was given up because somebody wished so.
+    Canceled,
+}
+
+impl From<model::JobState> for JobState {
+    fn from(state: model::JobState) -> Self {
+        match state {
+            model::JobState::Pending => JobState::Pending,
+            model::JobState::Running => JobState::Running,
+            model::JobState::Succeeded => JobState::Succeeded,
+            model::JobState::Failed => JobState::Failed,
+            model::JobState::Canceled => JobState::Canceled,
+        }
+    }
+}
+
+/// How far a table of a job is.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum TableState {
+    /// Nothing of it was moved yet.
+    Waiting,
+    /// Some of it was.
+    Running,
+    /// All of it was.
+    Done,
+}
+
+/// How far a job is, in numbers.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Progress {
     /// What it is doing.
@@ -95,8 +163,8 @@ pub struct TableProgress {
     #[serde(with = "super::int64")]
     #[schema(value_type = String, format = Int64)]
     pub bytes_total: i64,
-    /// `WAITING`, `RUNNING` or `DONE`.
-    pub state: String,
+    /// How far it is in all.
+    pub state: TableState,
 }
 
 /// A page of jobs.
@@ -124,8 +192,8 @@ impl Job {
         let taken = taken.and_then(|id| id.parse().ok());
         Job {
             id: job.id.uuid(),
-            kind: job.kind.name().to_uppercase(),
-            state: job.state.name().to_uppercase(),
+            kind: job.kind.into(),
+            state: job.state.into(),
             cluster_id: job.cluster.map(|cluster| cluster.uuid()),
             backup_id: taken.or(job.backup.map(|backup| backup.uuid())),
             description: job.statement,
@@ -168,7 +236,11 @@ impl Progress {
                     rows_done: number(table, "rows_done"),
                     bytes_done: number(table, "bytes_done"),
                     bytes_total: number(table, "bytes_total"),
-                    state: text(table, "state"),
+                    state: match text(table, "state").as_str() {
+                        "DONE" => TableState::Done,
+                        "RUNNING" => TableState::Running,
+                        _ => TableState::Waiting,
+                    },
                 })
                 .collect(),
             notes: all("notes")

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::Action;
-use super::jobs::Progress;
+use super::jobs::{JobState as State, Progress};
 use crate::paging::Pagination;
 
 /// What is put back.
@@ -248,8 +248,8 @@ pub struct Restore {
 /// What the original does not tell of a restore.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RestoreDetails {
-    /// How far it is: `PENDING`, `RUNNING`, `SUCCEEDED`, `FAILED` or `CANCELED`.
-    pub state: String,
+    /// How far it is.
+    pub state: State,
     /// The cluster whose backup it is; null, if you may not see that. Then nothing else tells of it.
     pub source_cluster_id: Option<Uuid>,
     /// The cluster that it goes into; null, if you may not see that. Then nothing else tells of it.
@@ -350,7 +350,7 @@ impl Restore {
             objects: objects.collect(),
             restore_opts: choices.into(),
             strongroom: RestoreDetails {
-                state: job.state.name().to_uppercase(),
+                state: job.state.into(),
                 source_cluster_id: told(restore.source.uuid()),
                 destination_cluster_id: told(restore.destination.uuid()),
                 started_at: job.started_at,

@@ -226,6 +226,7 @@ async fn record(
     location: LocationId,
     manifest: &Manifest,
 ) -> Result<Done> {
+    running.tell().await;
     let begun = std::time::Instant::now();
     let row = as_recorded(manifest, cluster, location, None);
     loop {

@@ -25,6 +25,7 @@ use strongroom_catalog::CatalogError;
 use strongroom_catalog::jobs::{Job, JobKind, Lease};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use crate::{App, Error, Kind, Result};
 
@@ -85,6 +86,15 @@ impl Running {
         let message = format!("the job was begun {most} times, and no worker came to its end");
         Err(Error::new(Kind::Internal, message)
             .hint("the service's log tells of what happened to the workers"))
+    }
+
+    /// Takes to the catalog what was told since the last heartbeat; right before the job ends. What a
+    /// job told that was quicker than a heartbeat would else never be seen.
+    pub async fn tell(&self) {
+        let told = self.progress.listen().borrow().clone();
+        if let Err(error) = self.app.catalog().heartbeat(&self.lease, told.as_ref()).await {
+            warn!(error = %error, "how far the job came can not be told");
+        }
     }
 
     /// Asks the catalog whether the job is still this holder's; right before a step that can not be

@@ -76,7 +76,9 @@ enum Went {
 
 pub(super) async fn run(running: &Running) -> Result<Done> {
     let restore = running.app.catalog().restore(running.job.id).await?;
-    match put_back(running, &restore).await {
+    let came_to = put_back(running, &restore).await;
+    running.tell().await;
+    match came_to {
         Ok(Went::Well(mut restored)) => {
             // It is restored, whatever can not be told of it.
             match set_again(running, &restore, &restored).await {

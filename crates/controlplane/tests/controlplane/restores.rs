@@ -141,6 +141,8 @@ fn a_database_is_restored_and_told_of() {
         assert_eq!(done.job.state, JobState::Succeeded, "{done:#?}");
         assert_eq!(done.completion, 1.0);
         assert!(done.set_again.iter().any(|note| note.contains("ANALYZE")), "{done:#?}");
+        let told = done.job.progress.unwrap();
+        assert_eq!(told["tables"].as_array().unwrap().len(), 2, "however quick it was: {told}");
         let result = done.job.result.unwrap();
         assert_eq!((result["rows"].as_u64(), result["tables"].as_u64()), (Some(2050), Some(2)));
         assert_same_contents(

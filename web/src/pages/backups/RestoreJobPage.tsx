@@ -24,7 +24,7 @@ import { paths } from '../../paths';
 import { useCluster } from '../clusters/ClusterLayout';
 import { clusterCrumbs } from '../clusters/crumbs';
 import { againPath } from '../restore/choices';
-import { restoredTo, restoreType, shortId } from '../restore/words';
+import { fromTo, restoredTo, restoreType, shortId } from '../restore/words';
 
 export function RestoreJobPage() {
   const cluster = useCluster();
@@ -68,14 +68,9 @@ function About({ restore }: { restore: Restore }) {
       <Stack gap="md">
         <Facts
           of={[
-            ['Source > Destination', `${restore.source_cluster_name} > ${restore.destination_cluster_name}`],
+            ['Source > Destination', fromTo(restore)],
             to !== undefined && ['Restore to', to],
-            [
-              'Backup taken on',
-              <Anchor key="backup" component={Link} to={backupPath(restore)} size="sm">
-                {dateTime(restore.backup_end_time)} UTC
-              </Anchor>,
-            ],
+            ['Backup taken on', <BackupLink key="backup" restore={restore} />],
             ['Restore start', `${dateTime(strongroom.started_at ?? restore.created_at)} UTC`],
             ['Restore end', restore.completed_at ? `${dateTime(restore.completed_at)} UTC` : '--'],
             ['Duration', duration(strongroom.started_at, restore.completed_at ?? now)],
@@ -155,25 +150,30 @@ function Outcome({ restore }: { restore: Restore }) {
 
 type TableProgress = Steps['tables'][number];
 
-/** Where the backup is looked into; a restore of a cluster names no database of it. */
-function backupPath({ type, backup_id, backup_end_time, strongroom }: Restore): string {
+/** To where the backup is looked into; a restore of a cluster names no database of it. */
+function BackupLink({ restore }: { restore: Restore }) {
+  const { type, backup_id, backup_end_time, strongroom } = restore;
   const source = strongroom.source_cluster_id;
-  return type === 'CLUSTER'
-    ? paths.backups(source, dayOf(backup_end_time))
-    : paths.databases(source, backup_id);
+  const text = `${dateTime(backup_end_time)} UTC`;
+  // Of a cluster that is hidden there is nothing to look into.
+  if (!source) return <>{text}</>;
+  const to =
+    type === 'CLUSTER' ? paths.backups(source, dayOf(backup_end_time)) : paths.databases(source, backup_id);
+  return (
+    <Anchor component={Link} to={to} size="sm">
+      {text}
+    </Anchor>
+  );
 }
 
 /** What people want next: to see what is there now, or to try once more. */
 function Afterwards({ restore }: { restore: Restore }) {
   const again = againPath(restore);
+  const { state, destination_cluster_id: destination } = restore.strongroom;
   return (
     <>
-      {restore.strongroom.state === 'SUCCEEDED' && (
-        <Button
-          component={Link}
-          to={paths.liveDatabases(restore.strongroom.destination_cluster_id)}
-          variant="default"
-        >
+      {state === 'SUCCEEDED' && destination && (
+        <Button component={Link} to={paths.liveDatabases(destination)} variant="default">
           See databases
         </Button>
       )}

@@ -12,7 +12,7 @@ import { JobStatus } from '../../components/Status';
 import { When } from '../../components/When';
 import { paths } from '../../paths';
 import { useCluster } from '../clusters/ClusterLayout';
-import { restoreType, shortId } from '../restore/words';
+import { fromTo, restoreType, shortId } from '../restore/words';
 
 export function RestoreJobsTab() {
   const cluster = useCluster();
@@ -22,7 +22,7 @@ export function RestoreJobsTab() {
   const columns: Column<Restore>[] = [
     {
       header: 'Source > Destination',
-      cell: (restore) => `${restore.source_cluster_name} > ${restore.destination_cluster_name}`,
+      cell: (restore) => fromTo(restore),
     },
     { header: 'Restore type', long: true, stack: true, cell: (restore) => <What restore={restore} /> },
     { header: 'Backup taken on', cell: (restore) => <When at={restore.backup_end_time} /> },

@@ -35,9 +35,10 @@ export function searchOf(destination: string, options: RestoreOptions): string {
   return search.toString();
 }
 
-/** The module of the same restore, with the same choices. */
+/** The module of the same restore, with the same choices; none where one of its clusters is hidden. */
 export function againPath(restore: Restore): string | undefined {
   const { source_cluster_id: source, destination_cluster_id: destination } = restore.strongroom;
+  if (!source || !destination) return undefined;
   const search = searchOf(destination, restore.restore_opts);
   const [object, ...more] = restore.objects;
   if (restore.type === 'CLUSTER') return `${paths.restoreCluster(source, restore.backup_id)}?${search}`;

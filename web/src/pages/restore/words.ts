@@ -26,3 +26,11 @@ const dotted = (...parts: (string | null | undefined)[]) => parts.filter(Boolean
 
 /** Ids begin with the time: those of restores that were begun in the same minute differ only at their end. */
 export const shortId = (id: string): string => id.slice(-8);
+
+/** From which cluster into which. The name of one that is hidden from this person is empty. */
+export function fromTo(restore: Pick<Restore, 'source_cluster_name' | 'destination_cluster_name'>): string {
+  const { source_cluster_name: source, destination_cluster_name: destination } = restore;
+  return `${source || HIDDEN} > ${destination || HIDDEN}`;
+}
+
+const HIDDEN = 'another cluster';
