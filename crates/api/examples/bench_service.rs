@@ -260,7 +260,7 @@ async fn fill(app: &App, clock: &FakeClock) -> Vec<ClusterId> {
             for _ in 0..RESTORES {
                 let restore = write.enqueue_restore(&a_restore(&backup)).await.unwrap();
                 write.cancel_job(restore.job.id).await.unwrap();
-                let drill = write.enqueue_drill(backup.id, None).await.unwrap();
+                let drill = write.enqueue_drill(backup.id, None, "bench").await.unwrap();
                 write.cancel_job(drill.job.id).await.unwrap();
             }
         }

@@ -87,13 +87,19 @@ impl Catalog {
 impl Write<'_> {
     /// Enqueues a drill of a backup, which stays until it has ended. With a slot that has become a
     /// drill before, that one.
-    pub async fn enqueue_drill(&mut self, backup: BackupId, slot: Option<&str>) -> Result<Drill> {
+    pub async fn enqueue_drill(
+        &mut self,
+        backup: BackupId,
+        slot: Option<&str>,
+        requested_by: &str,
+    ) -> Result<Drill> {
         let doing = "enqueuing a drill";
         let known = self.need_backup(backup).await?;
         let job = NewJob {
             location: Some(known.location),
             backup: Some(backup),
             slot: slot.map(str::to_owned),
+            requested_by: Some(requested_by.to_owned()),
             ..NewJob::of(JobKind::Drill, known.cluster)
         };
         let enqueued = self.enqueue(&job).await?;

@@ -160,7 +160,7 @@ impl Scheduler {
             let day = cadence::slot_at(now, SignedDuration::from_hours(24));
             let slot = format!("{cluster}/drill/{day}");
             let mut write = self.app.catalog().begin().await?;
-            match write.enqueue_drill(newest.id, Some(&slot)).await {
+            match write.enqueue_drill(newest.id, Some(&slot), NAME).await {
                 Ok(_) => made += 1,
                 // It was taken off the lists just now.
                 Err(CatalogError::Conflict { .. } | CatalogError::NotFound { .. }) => continue,

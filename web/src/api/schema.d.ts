@@ -1773,6 +1773,8 @@ export interface components {
             error_code?: string | null;
             /** @description Why it failed, in words. */
             error_message?: string | null;
+            /** @description Who asked for it. */
+            requested_by?: string | null;
         };
         /** @description A page of drills. */
         Drills: {

@@ -40,6 +40,8 @@ pub struct Drill {
     pub error_code: Option<String>,
     /// Why it failed, in words.
     pub error_message: Option<String>,
+    /// Who asked for it.
+    pub requested_by: Option<String>,
 }
 
 /// A page of drills.
@@ -67,6 +69,7 @@ impl From<model::Drill> for Drill {
             differences: findings.differences,
             error_code: job.error_code,
             error_message: job.error_message,
+            requested_by: job.requested_by,
         }
     }
 }

@@ -251,7 +251,7 @@ on_both! {
         assert_eq!(schedules[0].last_full, Some(full.data_from));
         assert!(schedules[0].open);
         let mut write = catalog.begin().await.unwrap();
-        write.enqueue_drill(full.id, None).await.unwrap();
+        write.enqueue_drill(full.id, None, "ann").await.unwrap();
         write.commit().await.unwrap();
         assert_eq!(catalog.schedules().await.unwrap()[0].last_drill, Some(catalog.now()));
     }

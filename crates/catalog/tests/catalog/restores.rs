@@ -93,8 +93,8 @@ on_both! {
         let (cluster, location) = (test.cluster("ledger").await, test.location("here").await);
         let backup = test.backup(&cluster, &location, catalog.now() - hours(1)).await;
         let mut write = catalog.begin().await.unwrap();
-        let asked = write.enqueue_drill(backup.id, Some("drill/1")).await.unwrap();
-        let again = write.enqueue_drill(backup.id, Some("drill/1")).await.unwrap();
+        let asked = write.enqueue_drill(backup.id, Some("drill/1"), "ann").await.unwrap();
+        let again = write.enqueue_drill(backup.id, Some("drill/1"), "ann").await.unwrap();
         write.commit().await.unwrap();
         assert_eq!(again, asked);
         let lease =

@@ -26,7 +26,7 @@ impl App {
             })?,
         };
         let mut write = self.catalog().begin().await?;
-        let drill = write.enqueue_drill(backup.id, None).await?;
+        let drill = write.enqueue_drill(backup.id, None, &caller.actor.name).await?;
         let details = json!({ "backup_id": backup.id });
         let event = NewEvent {
             object_name: Some(cluster.name.clone()),
