@@ -1,24 +1,26 @@
 //! Restores: who may ask for what, what is refused beforehand, and what becomes of the rest.
 
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use strongroom_catalog::clusters::{Cluster as Attached, ClusterChange, IDLE, Plan};
 use strongroom_catalog::grants::Role;
 use strongroom_catalog::jobs::{JobKind, JobState};
 use strongroom_catalog::restores::{Restore, RestoreKind, RestoreObject};
-use strongroom_catalog::{Page, Secret};
+use strongroom_catalog::{FakeClock, Page, Secret};
 use strongroom_controlplane::app::attach::ClusterPatch;
 use strongroom_controlplane::jobs::Worker;
+use strongroom_controlplane::model::RestoreRequest;
 use strongroom_controlplane::{Caller, Error, Kind};
 use strongroom_dataplane::CancellationToken;
 use strongroom_dataplane::postgres::server::Server;
 use strongroom_dataplane::regions::{self, DatabaseRegions};
 use strongroom_testkit::{Cluster, assert_same_contents};
 
-use crate::restoring::{Service, block_on, everybody, orders, request, shop, somebody};
+use crate::restoring::{Service, app_at, block_on, everybody, orders, request, shop, somebody};
 
 #[test]
 fn restoring_needs_the_right_on_source_and_destination() {
@@ -568,5 +570,29 @@ fn a_restore_does_not_wait_for_workers_that_hang() {
             service.app.create_restore(&everybody(), target.id, shop(source.id)).await.unwrap();
         assert!(reserve.run_one(&never).await.unwrap());
         assert_eq!(service.job(restore.job.id).await.state, JobState::Succeeded);
+    });
+}
+
+#[test]
+fn an_old_backup_is_restored_only_by_its_name() {
+    block_on(async {
+        let service = Service::start().await;
+        let (source, target) = service.attach_both(Plan::Dedicated).await;
+        let backup = service.back_up(&source).await;
+        let clock = |days: i64| {
+            let hours = SignedDuration::from_hours(24 * days);
+            Arc::new(FakeClock::at(Timestamp::now() + hours))
+        };
+        let soon = app_at(service.folder.path(), clock(6), |_| {}).await;
+        let plan = soon.plan_restore(&everybody(), target.id, shop(source.id)).await.unwrap();
+        assert_eq!(plan.refused, None);
+        let late = app_at(service.folder.path(), clock(8), |_| {}).await;
+        let refused = late.plan_restore(&everybody(), target.id, shop(source.id)).await;
+        let refused = refused.unwrap_err();
+        assert_eq!(refused.kind(), Kind::Precondition);
+        assert!(refused.message().contains("more than 7 days ago"), "{refused}");
+        let named = RestoreRequest { backup: Some(backup.id), ..shop(source.id) };
+        let plan = late.plan_restore(&everybody(), target.id, named).await.unwrap();
+        assert_eq!(plan.refused, None);
     });
 }

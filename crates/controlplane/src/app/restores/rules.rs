@@ -3,7 +3,9 @@
 //! Restores need the right to restore on both clusters: on the source, since they show its data, and
 //! on the destination, since they change it. A source may be deleted; its backups outlive it.
 
+use jiff::SignedDuration;
 use strongroom_catalog::ClusterId;
+use strongroom_catalog::backups::Backup;
 use strongroom_catalog::clusters::{Cluster, ClusterState};
 use strongroom_catalog::restores::{RestoreKind, RestoreObject};
 use strongroom_dataplane::collection;
@@ -14,6 +16,8 @@ use strongroom_dataplane::restore::RestoreTarget;
 use super::{App, Checked, RestoreChoices, RestoreRequest, conflict};
 use crate::{Caller, Error, Permission, Result};
 
+/// How old the newest backup may be that is restored without being named, as the original has it.
+const LATELY: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// The schema of a table that is named without one.
 const PUBLIC: &str = "public";
 
@@ -42,12 +46,26 @@ impl App {
         let target = target(kind, &objects, &options)?;
         let backup = match backup {
             Some(id) => self.backup_for(caller, Permission::Restore, source.id, id).await?,
-            None => self.catalog().latest_backup(source.id, None).await?.ok_or_else(|| {
-                Error::precondition(format!("cluster {} has no backup", source.name))
-                    .hint("take one, or name another source")
-            })?,
+            None => self.lately_backed_up(&source).await?,
         };
         Ok(Checked { source, destination, backup, kind, objects, options, target })
+    }
+
+    /// The backup that is meant where none is named: the newest, if it is not too old to be meant
+    /// without a word.
+    async fn lately_backed_up(&self, source: &Cluster) -> Result<Backup> {
+        let newest = self.catalog().latest_backup(source.id, None).await?.ok_or_else(|| {
+            Error::precondition(format!("cluster {} has no backup", source.name))
+                .hint("take one, or name another source")
+        })?;
+        if self.now().duration_since(newest.data_from) > LATELY {
+            return Err(Error::precondition(format!(
+                "the newest backup of cluster {} is of {}, which is more than 7 days ago",
+                source.name, newest.data_from
+            ))
+            .hint(format!("if you want that one, name it: backup_id {}", newest.id)));
+        }
+        Ok(newest)
     }
 
     /// Why the service does not do it, if it does not.
