@@ -105,12 +105,15 @@ export const useAttachCluster = () =>
     onSuccess: () => cache.invalidateQueries({ queryKey: ['clusters'] }),
   });
 
-export const useDetachCluster = (id: string) =>
+/** `onDetached` leaves the page first: what asks goes with the news that the cluster is detached. */
+export const useDetachCluster = (id: string, onDetached: () => void) =>
   useMutation({
     mutationFn: () => ask(client.DELETE('/api/v1/clusters/{cluster_id}', path(id))),
-    onSuccess: () =>
-      Promise.all([
+    onSuccess: () => {
+      onDetached();
+      return Promise.all([
         cache.invalidateQueries({ queryKey: ['clusters'] }),
         cache.invalidateQueries({ queryKey: ['cluster', id] }),
-      ]),
+      ]);
+    },
   });

@@ -134,8 +134,11 @@ function Connection({ cluster }: { cluster: Cluster }) {
 
 function Detach({ cluster }: { cluster: Cluster }) {
   const [asked, setAsked] = useState(false);
-  const detach = useDetachCluster(cluster.id);
   const navigate = useNavigate();
+  const detach = useDetachCluster(cluster.id, () => {
+    notifications.show({ message: `${cluster.name} was detached.` });
+    void navigate(paths.clusters());
+  });
   return (
     <Paper className="panel" p="lg">
       <Group justify="space-between" gap="md">
@@ -164,14 +167,7 @@ function Detach({ cluster }: { cluster: Cluster }) {
           typed={cluster.name}
           sending={detach}
           onClose={() => setAsked(false)}
-          onConfirm={() =>
-            detach.mutate(undefined, {
-              onSuccess: () => {
-                notifications.show({ message: `${cluster.name} was detached.` });
-                void navigate(paths.clusters());
-              },
-            })
-          }
+          onConfirm={() => detach.mutate()}
         >
           <Text size="sm">
             No backups of this cluster will be taken any more. Its database server keeps running.
