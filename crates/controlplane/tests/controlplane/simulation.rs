@@ -1,7 +1,7 @@
 //! 45 days of every plan, under a clock that is set: which backups exist on each day is what the plan
 //! says, every one that is listed can be restored, and the storage holds nothing else.
 //!
-//! By default every four hours, which is quick; with `STRONGROOM_TEST_FULL=1` every hour, as the plans
+//! By default every four hours or less often, which is quick; with `STRONGROOM_TEST_FULL=1` every hour, as the plans
 //! have it, and all listed backups are restored. (The basic plan has one a day.)
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -61,6 +61,8 @@ fn rhythm(plan: Plan) -> i64 {
     match plan {
         Plan::Basic => 24,
         _ if full() => 1,
+        // Its rules are those of the serverless plan.
+        Plan::Standard => 12,
         _ => 4,
     }
 }
