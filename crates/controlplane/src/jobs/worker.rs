@@ -163,7 +163,8 @@ impl Worker {
         let canceled = app.catalog().job(job.id).await?.cancel_requested_at.is_some();
         let mut write = app.catalog().begin().await?;
         let most = attempts(job.kind);
-        let ends_itself = job.kind == JobKind::Restore && job.attempts < 2 * most;
+        // However often: what is not known of it does not become known by giving up here.
+        let ends_itself = job.kind == JobKind::Restore;
         if canceled && !ends_itself {
             info!("stopped, as somebody wished");
             write.finish_job(lease, &Ending::Canceled).await?;
