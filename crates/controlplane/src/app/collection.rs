@@ -5,6 +5,7 @@
 
 use jiff::Timestamp;
 use strongroom_catalog::backups::{Backup, NewBackup};
+use strongroom_catalog::clusters::Cluster;
 use strongroom_catalog::{BackupId, ClusterId, LocationId};
 use strongroom_dataplane::collection;
 use strongroom_dataplane::store::Store;
@@ -13,7 +14,7 @@ use strongroom_format::layout::Folder;
 use strongroom_format::manifest::Manifest;
 
 use super::App;
-use crate::{Caller, Error, Permission, Result};
+use crate::{Caller, Error, Kind, Permission, Result};
 
 /// A cluster's collection in a storage location, and the key of encrypted backups in it.
 #[derive(Clone)]
@@ -39,6 +40,42 @@ impl App {
                 .hint("give the storage location the key that its backups were taken with")
         })?;
         Ok(Collection { store, secret })
+    }
+
+    /// Opens a cluster's collection for what comes into it, and makes its folder for the first backup.
+    pub(crate) async fn collection_to_fill(
+        &self,
+        location: LocationId,
+        cluster: &Cluster,
+    ) -> Result<Collection> {
+        match self.collection(location, cluster.id, false).await {
+            Err(error) if error.kind() == Kind::NotFound => {
+                self.never_backed_up(cluster, location, error).await?;
+                self.collection(location, cluster.id, true).await
+            }
+            opened => opened,
+        }
+    }
+
+    /// That a collection's folder is `missing` means that it was never made, if nothing was ever
+    /// backed up there; else, that it is not where it was. A disk that is not mounted looks like one
+    /// on which there never was a backup, and what is written then is hidden by the next mount.
+    pub(crate) async fn never_backed_up(
+        &self,
+        cluster: &Cluster,
+        location: LocationId,
+        missing: Error,
+    ) -> Result<()> {
+        let known = self.known_backups(cluster.id, location).await?.len();
+        if known == 0 {
+            return Ok(());
+        }
+        let message =
+            format!("{missing}, and {known} backups of cluster {} lie there", cluster.name);
+        Err(Error::precondition(message).caused_by(missing).hint(
+            "mount the disk or bring the folder back; if the backups were removed on purpose, make an \
+             empty folder in its place and run strongroom catalog rebuild",
+        ))
     }
 
     /// A backup of this cluster that the caller may do this with.

@@ -58,7 +58,7 @@ pub(super) async fn run(running: &Running) -> Result<Done> {
         Error::precondition(format!("cluster {} has no storage location", cluster.name))
             .hint("make a storage location in the cluster's region")
     })?;
-    let collection = app.collection(location, cluster.id, true).await?;
+    let collection = app.collection_to_fill(location, &cluster).await?;
     let job_id = job.id.to_string();
     if job.generation > 1 {
         let discarded = prune::discard(&collection.store, &job_id).await?;

@@ -48,7 +48,8 @@ pub(super) async fn run(running: &Running) -> Result<Done> {
     let collection = match app.collection(location, cluster.id, false).await {
         Ok(collection) => collection,
         Err(error) if error.kind() == Kind::NotFound => {
-            return nothing_there(app, &cluster, location, error).await;
+            app.never_backed_up(&cluster, location, error).await?;
+            return Ok(Done::Succeeded(json!({"expired": 0, "freed_bytes": 0})));
         }
         Err(error) => return Err(error),
     };
@@ -83,24 +84,6 @@ pub(super) async fn run(running: &Running) -> Result<Done> {
         "freed_bytes": pruned.freed_bytes,
         "notes": pruned.notes,
     })))
-}
-
-/// A folder that was never made, since nothing was ever backed up there; or it is not where it was.
-async fn nothing_there(
-    app: &App,
-    cluster: &Cluster,
-    location: LocationId,
-    error: Error,
-) -> Result<Done> {
-    let known = app.known_backups(cluster.id, location).await?.len();
-    if known == 0 {
-        return Ok(Done::Succeeded(json!({"expired": 0, "freed_bytes": 0})));
-    }
-    let message = format!("{error}, and {known} backups of cluster {} lie there", cluster.name);
-    Err(Error::precondition(message).caused_by(error).hint(
-        "mount the disk or bring the folder back; if the backups were removed on purpose, make an empty \
-         folder in its place and run strongroom catalog rebuild",
-    ))
 }
 
 /// What the engine is to be told for a prune of a cluster's collection; and the backups that have

@@ -60,9 +60,8 @@ struct Word {
 /// A publication that was about to be committed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Noted {
-    database: String,
-    xid: u64,
-    restored: Restored,
+    #[serde(flatten)]
+    publication: Publication,
     at: Timestamp,
 }
 
@@ -170,9 +169,8 @@ fn fence(running: &Running) -> Fence {
     Fence::new(move |publication: Publication| {
         let running = running.clone();
         async move {
-            let Publication { database, xid, restored } = publication;
-            let noted = Noted { database, xid, restored, at: running.app.now() };
-            leave_word(&running, Some(noted)).await
+            let at = running.app.now();
+            leave_word(&running, Some(Noted { publication, at })).await
         }
     })
 }
@@ -210,10 +208,12 @@ async fn published(running: &Running, server: &Server) -> Result<Option<Restored
         return Err(Error::new(Kind::Conflict, "somebody else has this job now"));
     }
     let word: Word = serde_json::from_value(job.payload).unwrap_or_default();
-    let Some(Noted { database, xid, restored, at }) = word.publication else {
+    let Some(Noted { publication: Publication { transaction, restored }, at }) = word.publication
+    else {
         return Ok(None);
     };
-    match restore::settle(server, &database, xid).await? {
+    let xid = transaction.xid;
+    match restore::settle(server, &transaction).await? {
         Outcome::Committed => {
             info!(xid, "the restore was published");
             // Databases that were replaced may be left; they do no harm, and are swept later, too.
@@ -231,7 +231,9 @@ async fn published(running: &Running, server: &Server) -> Result<Option<Restored
             Err(Error::new(Kind::Unavailable, message))
         }
         Outcome::Unknown => {
-            Err(in_doubt(at, xid, "the destination no longer knows whether it was"))
+            let why =
+                "the destination no longer knows whether it was, or another server is there now";
+            Err(in_doubt(at, xid, why))
         }
     }
 }
@@ -378,7 +380,7 @@ async fn failed(running: &Running, restore: &Restore, error: Error) -> Result<Do
             return Ok(Done::Ended);
         }
         let why = "the destination can not be asked whether it was";
-        error = in_doubt(noted.at, noted.xid, why).caused_by(error);
+        error = in_doubt(noted.at, noted.publication.transaction.xid, why).caused_by(error);
     }
     // Rung without a person's wish: this process ends, or somebody else has the job.
     let interrupted = running.cancel.is_cancelled() && !canceled;

@@ -28,13 +28,14 @@ impl Clock for WrongClock {
 
 /// Takes a backup now. All that is listed.
 async fn back_up(service: &Service, cluster: &Cluster) -> Vec<Backup> {
-    let job = NewJob {
-        payload: serde_json::json!({"type": "full"}),
-        ..NewJob::of(JobKind::Backup, cluster.id)
-    };
-    let job = run(service, job).await;
+    let job = run(service, full_backup(cluster)).await;
     assert_eq!(job.state, JobState::Succeeded, "{job:#?}");
     service.listed(cluster.id).await
+}
+
+fn full_backup(cluster: &Cluster) -> NewJob {
+    let payload = serde_json::json!({"type": "full"});
+    NewJob { payload, ..NewJob::of(JobKind::Backup, cluster.id) }
 }
 
 async fn run(service: &Service, job: NewJob) -> Job {
@@ -252,11 +253,14 @@ fn a_folder_that_is_not_there_is_told_and_changes_nothing() {
         let root = service.collection_folder(cluster.id);
         let away = PathBuf::from(format!("{}.unmounted", root.display()));
         fs::rename(&root, &away).unwrap();
-        let job = prune(&service, &cluster).await;
-        assert_eq!((job.state, job.attempts), (JobState::Failed, 1), "{job:#?}");
-        let message = job.error_message.unwrap();
-        for words in ["does not exist", "3 backups of cluster tiny", "mount the disk"] {
-            assert!(message.contains(words), "{message}");
+        // Nor is anything written where the disk ought to be.
+        for job in [NewJob::of(JobKind::Prune, cluster.id), full_backup(&cluster)] {
+            let job = run(&service, job).await;
+            assert_eq!((job.state, job.attempts), (JobState::Failed, 1), "{job:#?}");
+            let message = job.error_message.unwrap();
+            for words in ["does not exist", "3 backups of cluster tiny", "mount the disk"] {
+                assert!(message.contains(words), "{message}");
+            }
         }
         assert_eq!(service.listed(cluster.id).await, all);
         assert!(!root.exists());
@@ -271,5 +275,6 @@ fn a_folder_that_is_not_there_is_told_and_changes_nothing() {
         fs::remove_dir(&root).unwrap();
         // Where there never was a backup, there need not be a folder.
         assert_eq!(prune(&service, &cluster).await.state, JobState::Succeeded);
+        assert_eq!(back_up(&service, &cluster).await.len(), 1);
     });
 }

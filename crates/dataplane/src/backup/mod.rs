@@ -47,6 +47,7 @@ use crate::names::TableName;
 use crate::postgres::catalog::{self, DatabaseRow};
 use crate::postgres::connect::Client;
 use crate::postgres::dump::PgDump;
+use crate::postgres::history::History;
 use crate::postgres::server::Server;
 use crate::progress::Progress;
 use crate::store::{Packs, Store};
@@ -325,28 +326,8 @@ fn targets(options: &BackupOptions) -> (Targets, Option<Vec<String>>) {
 
 pub(crate) async fn source(client: &Client, version_num: u32) -> Result<Source> {
     let version = client.scalar("SHOW server_version").await?.unwrap_or_default();
-    // The control file learns of a promotion minutes later, by the next checkpoint; the names of log
-    // files tell it at once. Standbys have no present file.
-    let standby = client.scalar("SELECT pg_is_in_recovery()").await?.as_deref() == Some("t");
-    let timeline = match standby {
-        true => "SELECT timeline_id FROM pg_control_checkpoint()",
-        false => {
-            "SELECT ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int4"
-        }
-    };
-    // Some providers keep these functions for themselves; every backup is a full one then.
-    let known = client
-        .query_one(
-            &format!(
-                "SELECT (SELECT system_identifier::text FROM pg_control_system()), ({timeline})"
-            ),
-            &[],
-        )
-        .await;
-    let (system_identifier, timeline) = match &known {
-        Ok(row) => (row.get(0), row.get::<_, i32>(1) as u32),
-        Err(_) => (String::new(), 0),
-    };
+    // Where it is not known, every backup is a full one.
+    let History { system_identifier, timeline } = History::of(client).await;
     Ok(Source {
         engine: "postgres".to_owned(),
         version: version.split(' ').next().unwrap_or_default().to_owned(),

@@ -7,6 +7,7 @@ pub mod connect;
 pub(crate) mod copy_text;
 pub(crate) mod dump;
 pub(crate) mod encoding;
+pub mod history;
 pub mod inspect;
 pub mod server;
 pub(crate) mod sql;

@@ -38,8 +38,15 @@
 //! - *A failed `COMMIT` is not taken for a failure.* When the connection breaks there, the restore
 //!   asks the server itself.
 //!
+//! - *An id counts only on the server and the line of history that gave it out.* Behind the same URL
+//!   there may be another server by now, and a standby that took over gives ids out again that its
+//!   old primary had used, if those had not reached it. So the publication says which server it was
+//!   and on which [timeline](https://www.postgresql.org/docs/current/continuous-archiving.html#BACKUP-TIMELINES),
+//!   and a transaction that committed elsewhere is not taken for ours.
+//!
 //! A server remembers outcomes for as long as its commit log reaches back, hundreds of millions of
-//! transactions. After that the answer is [`Outcome::Unknown`], and a person must look.
+//! transactions. After that, and on another server or line, the answer is [`Outcome::Unknown`], and a
+//! person must look.
 
 use std::fmt;
 use std::future::Future;
@@ -54,19 +61,29 @@ use super::Restored;
 use super::database::stop_if;
 use super::staging;
 use crate::postgres::connect::Client;
+use crate::postgres::history::History;
 use crate::postgres::server::Server;
 use crate::{CancellationToken, Error, Kind, Result, failpoint};
 
 /// How long a server is waited for, and a transaction whose session was ended.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A restore right before it becomes visible.
-#[derive(Clone, Debug, Serialize)]
-pub struct Publication {
-    /// The database whose session publishes.
+/// A transaction of a server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transaction {
+    /// The server, and the line of its history that gave the id out.
+    pub history: History,
+    /// The database whose session it is.
     pub database: String,
-    /// The transaction, as `pg_current_xact_id()` tells it: unique in the server's life.
+    /// Its id, as `pg_current_xact_id()` tells it: unique in this history.
     pub xid: u64,
+}
+
+/// A restore right before it becomes visible.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Publication {
+    /// What makes it visible.
+    pub transaction: Transaction,
     /// What will have been done once it is committed.
     pub restored: Restored,
 }
@@ -109,7 +126,7 @@ pub enum Outcome {
     Aborted,
     /// Its session is still there.
     InProgress,
-    /// The server no longer knows.
+    /// The server no longer knows, or it is not the one to ask.
     Unknown,
 }
 
@@ -129,12 +146,13 @@ pub(super) async fn commit(
     let xid = xid
         .parse()
         .map_err(|_| Error::new(Kind::Failed, format!("'{xid}' is no transaction id")))?;
+    let transaction = Transaction { history: History::of(witness).await, database, xid };
     let passed = async {
         make_durable(witness).await?;
         stop_if(cancel)?;
         if let Some(ask) = &fence.0 {
-            let database = database.clone();
-            ask(Publication { database, xid, restored: restored.clone() }).await?;
+            let transaction = transaction.clone();
+            ask(Publication { transaction, restored: restored.clone() }).await?;
         }
         failpoint::pass("restore.during-publish")
     };
@@ -149,7 +167,7 @@ pub(super) async fn commit(
     if error.kind() != Kind::Unreachable {
         return Err(error);
     }
-    match settle_soon(session.server(), &database, xid).await {
+    match settle_soon(session.server(), &transaction).await {
         Ok(Outcome::Committed) => Ok(()),
         Ok(Outcome::Aborted) => Err(error),
         Ok(Outcome::InProgress | Outcome::Unknown) | Err(_) => {
@@ -170,10 +188,10 @@ pub(super) async fn commit(
 }
 
 /// As [`settle`], with patience for a network or a server that is away for a moment.
-async fn settle_soon(server: &Server, database: &str, xid: u64) -> Result<Outcome> {
+async fn settle_soon(server: &Server, transaction: &Transaction) -> Result<Outcome> {
     let begun = std::time::Instant::now();
     loop {
-        match settle(server, database, xid).await {
+        match settle(server, transaction).await {
             Err(error) if error.kind().may_pass() && begun.elapsed() < PATIENCE => {
                 tokio::time::sleep(Duration::from_millis(500)).await;
             }
@@ -193,20 +211,20 @@ async fn make_durable(witness: &Client) -> Result<()> {
     Ok(witness.batch_execute(script).await?)
 }
 
-/// What became of this transaction of the server. Asked in `database`, or in another one if that is
-/// gone.
-pub async fn outcome(server: &Server, database: &str, xid: u64) -> Result<Outcome> {
-    let client = staging::connect_to(server, database).await?;
-    status(&client, xid).await
+/// What became of this transaction, as the server tells. Asked in the transaction's database, or in
+/// another one if that is gone.
+pub async fn outcome(server: &Server, transaction: &Transaction) -> Result<Outcome> {
+    let client = staging::connect_to(server, &transaction.database).await?;
+    status(&client, transaction).await
 }
 
 /// As [`outcome`], but waits for an end: if the transaction's session is still there, it is ended
 /// first. Only for whoever has taken over the work of the one that opened it.
-pub async fn settle(server: &Server, database: &str, xid: u64) -> Result<Outcome> {
-    let client = staging::connect_to(server, database).await?;
+pub async fn settle(server: &Server, transaction: &Transaction) -> Result<Outcome> {
+    let client = staging::connect_to(server, &transaction.database).await?;
     let begun = std::time::Instant::now();
     loop {
-        let found = status(&client, xid).await?;
+        let found = status(&client, transaction).await?;
         if found != Outcome::InProgress || begun.elapsed() > PATIENCE {
             return Ok(found);
         }
@@ -217,16 +235,20 @@ pub async fn settle(server: &Server, database: &str, xid: u64) -> Result<Outcome
                 "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity \
                  WHERE backend_xid::text = $1 AND pg_catalog.starts_with(application_name, \
                      'strongroom restore')",
-                &[&(xid & u64::from(u32::MAX)).to_string()],
+                &[&(transaction.xid & u64::from(u32::MAX)).to_string()],
             )
             .await?;
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
-async fn status(client: &Client, xid: u64) -> Result<Outcome> {
+async fn status(client: &Client, transaction: &Transaction) -> Result<Outcome> {
+    let (then, now) = (&transaction.history, History::of(client).await);
+    if then.is_of_another_server(&now) {
+        return Ok(Outcome::Unknown);
+    }
     let sql = "SELECT pg_catalog.pg_xact_status($1::text::xid8)";
-    let row = match client.query_one(sql, &[&xid.to_string()]).await {
+    let row = match client.query_one(sql, &[&transaction.xid.to_string()]).await {
         Ok(row) => row,
         // The server has not given out this id yet: it went back to an earlier time, and lost our
         // transaction on the way.
@@ -236,6 +258,8 @@ async fn status(client: &Client, xid: u64) -> Result<Outcome> {
         Err(error) => return Err(error.into()),
     };
     Ok(match row.get(0) {
+        // The id may have been given out once more; or ours had reached the server that took over.
+        Some("committed") if then.is_another_line(&now) => Outcome::Unknown,
         Some("committed") => Outcome::Committed,
         Some("aborted") => Outcome::Aborted,
         Some("in progress") => Outcome::InProgress,

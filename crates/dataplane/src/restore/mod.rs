@@ -39,7 +39,7 @@ use crate::progress::Progress;
 use crate::{Error, Kind, Result};
 
 pub use afterwards::afterwards;
-pub use fence::{Fence, Outcome, Publication, outcome, settle};
+pub use fence::{Fence, Outcome, Publication, Transaction, outcome, settle};
 pub use plan::{Comparison, Conflict, Creation, Missing, Plan, Use};
 
 /// What to put back.

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use strongroom_dataplane::progress::Progress;
-use strongroom_dataplane::restore::{self, Fence, Outcome, Publication, RestoreTarget};
+use strongroom_dataplane::restore::{
+    self, Fence, Outcome, Publication, RestoreTarget, Transaction,
+};
 use strongroom_dataplane::{CancellationToken, Error, Kind};
 use strongroom_testkit::{Cluster, Proxy};
 
@@ -53,8 +55,7 @@ fn a_restore_that_notes_its_publication() {
     let (url, place, note) = (argument("TEST_TO"), argument("TEST_FROM"), argument("TEST_NOTE"));
     let _scenario = fail::FailScenario::setup();
     let fence = Fence::new(move |publication: Publication| {
-        let text = format!("{} {}", publication.xid, publication.database);
-        std::fs::write(&note, text).unwrap();
+        std::fs::write(&note, serde_json::to_vec(&publication.transaction).unwrap()).unwrap();
         async { Ok(()) }
     });
     block_on(async {
@@ -92,12 +93,12 @@ fn the_outcome_of_a_restore_that_died_is_known() {
                 .output()
                 .unwrap();
             assert_eq!(run.status.code(), None, "{point} was not reached: {run:?}");
-            let text = std::fs::read_to_string(&note).ok();
-            let told = text.as_deref().and_then(|text| text.split_once(' '));
+            let told = std::fs::read(&note).ok();
             assert_eq!(told.is_some(), noted.is_some(), "{kind}, {point}");
             let server = server(&url);
-            if let Some((xid, database)) = told {
-                let outcome = restore::settle(&server, database, xid.parse().unwrap());
+            if let Some(told) = told {
+                let transaction: Transaction = serde_json::from_slice(&told).unwrap();
+                let outcome = restore::settle(&server, &transaction);
                 assert_eq!(Some(block_on(outcome).unwrap()), noted, "{kind}, {point}");
             }
             let published = noted == Some(Outcome::Committed);
@@ -148,7 +149,8 @@ fn a_fence_that_refuses_leaves_the_target_as_it_was() {
             if *kind == "table" || *kind == "new database" { 2000 } else { 2050 }
         );
         let server = server(&to.url("postgres"));
-        let outcome = block_on(restore::outcome(&server, "gone", publication.xid)).unwrap();
+        let gone = Transaction { database: "gone".to_owned(), ..publication.transaction };
+        let outcome = block_on(restore::outcome(&server, &gone)).unwrap();
         assert_eq!(outcome, Outcome::Aborted, "{kind}");
     }
 }
@@ -201,10 +203,10 @@ fn a_crash_of_the_server_does_not_give_the_id_of_a_lost_publication_to_another()
         // Nothing reaches the disk but what a commit waits for.
         let lazy = Cluster::builder().setting("wal_writer_delay = 10s");
         let to = Arc::new(lazy.setting("synchronous_commit = on").start());
-        let (crashing, seen) = (to.clone(), Arc::new(Mutex::new(0)));
+        let (crashing, seen) = (to.clone(), Arc::new(Mutex::new(None)));
         let noted = seen.clone();
         let fence = Fence::new(move |publication: Publication| {
-            *noted.lock().unwrap() = publication.xid;
+            *noted.lock().unwrap() = Some(publication.transaction);
             crashing.restart();
             async { Ok(()) }
         });
@@ -214,11 +216,59 @@ fn a_crash_of_the_server_does_not_give_the_id_of_a_lost_publication_to_another()
         for _ in 0..10 {
             to.psql("postgres", "SELECT pg_current_xact_id()");
         }
-        let (server, xid) = (server(&url), *seen.lock().unwrap());
-        let outcome = block_on(restore::outcome(&server, "postgres", xid)).unwrap();
+        let lost = seen.lock().unwrap().take().unwrap();
+        let outcome = block_on(restore::outcome(&server(&url), &lost)).unwrap();
         assert_eq!(outcome, Outcome::Aborted, "{kind}");
         assert!(!visible(&to, question) && nothing_left(&to), "{kind}");
     }
+}
+
+/// Transactions have the same ids on every server, and on each line of one server's history.
+#[test]
+fn an_id_that_another_server_or_line_of_history_gave_out_is_not_ours() {
+    let shop = Shop::open();
+    shop.back_up();
+    let to = Cluster::start();
+    let url = to.url("postgres");
+    let seen = Arc::new(Mutex::new(None));
+    let noted = seen.clone();
+    let fence = Fence::new(move |publication: Publication| {
+        *noted.lock().unwrap() = Some(publication.transaction);
+        async { Ok(()) }
+    });
+    restored(&shop, as_regained(), &url, fence, &CancellationToken::new()).unwrap();
+    let published = seen.lock().unwrap().take().unwrap();
+    let aborted = to.psql("postgres", "BEGIN; SELECT pg_current_xact_id(); ROLLBACK");
+    let aborted = aborted.lines().find_map(|line| line.parse().ok()).unwrap();
+    let aborted = Transaction { xid: aborted, ..published.clone() };
+    let asked =
+        |url: &str, transaction| block_on(restore::outcome(&server(url), transaction)).unwrap();
+    assert_eq!(asked(&url, &published), Outcome::Committed);
+    assert_eq!(asked(&url, &aborted), Outcome::Aborted);
+    // Without knowing of whom it is, the server is believed.
+    let told_by_nobody = Transaction { history: Default::default(), ..published.clone() };
+    assert_eq!(asked(&url, &told_by_nobody), Outcome::Committed);
+
+    let other = Cluster::start();
+    while other.psql("postgres", "SELECT pg_current_xact_id()").parse::<u64>().unwrap()
+        < aborted.xid
+    {}
+    assert_eq!(asked(&other.url("postgres"), &told_by_nobody), Outcome::Committed);
+    for transaction in [&published, &aborted] {
+        assert_eq!(asked(&other.url("postgres"), transaction), Outcome::Unknown);
+    }
+
+    // A standby that takes over begins another line.
+    to.stop();
+    std::fs::write(to.data_dir().join("standby.signal"), "").unwrap();
+    to.restart();
+    assert_eq!(to.psql("postgres", "SELECT pg_promote()"), "t");
+    assert_eq!(asked(&url, &published), Outcome::Unknown);
+    assert_eq!(asked(&url, &aborted), Outcome::Aborted);
+}
+
+fn transaction(xid: u64) -> Transaction {
+    Transaction { history: Default::default(), database: "postgres".to_owned(), xid }
 }
 
 #[test]
@@ -249,13 +299,12 @@ fn a_transaction_that_is_still_open_is_ended_by_whoever_settles_it() {
     let (mut ours, xid) = open("strongroom restore 0123abcd worker");
     let (mut other, foreign) = open("somebody");
     block_on(async {
-        let asked = restore::outcome(&server, "postgres", xid).await.unwrap();
-        assert_eq!(asked, Outcome::InProgress);
-        let settled = restore::settle(&server, "postgres", xid).await.unwrap();
-        assert_eq!(settled, Outcome::Aborted);
-        let untouched = restore::outcome(&server, "postgres", foreign).await.unwrap();
+        let ours = transaction(xid);
+        assert_eq!(restore::outcome(&server, &ours).await.unwrap(), Outcome::InProgress);
+        assert_eq!(restore::settle(&server, &ours).await.unwrap(), Outcome::Aborted);
+        let untouched = restore::outcome(&server, &transaction(foreign)).await.unwrap();
         assert_eq!(untouched, Outcome::InProgress);
-        let future = restore::outcome(&server, "postgres", foreign + 1_000_000).await.unwrap();
+        let future = restore::outcome(&server, &transaction(foreign + 1_000_000)).await.unwrap();
         assert_eq!(future, Outcome::Aborted);
     });
     ours.wait().unwrap();
