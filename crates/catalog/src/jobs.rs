@@ -223,10 +223,8 @@ pub struct Job {
     pub cancel_requested_at: Option<Timestamp>,
     /// How far its holder says it is.
     pub progress: Option<Value>,
-    /// Why it failed, as a code; of a job that waits for a retry, why it did the last time.
-    pub error_code: Option<String>,
-    /// Why it failed, in words, without secrets.
-    pub error_message: Option<String>,
+    /// Why it failed; of a job that waits for a retry, why it did the last time.
+    pub error: Option<Failure>,
     /// What came of it.
     pub result: Option<Value>,
     /// When it was enqueued.
@@ -240,8 +238,8 @@ pub struct Job {
 pub(crate) const COLUMNS: &str = "jobs.id, jobs.kind, jobs.state, jobs.cluster_id, \
      jobs.location_id, jobs.backup_id, jobs.slot, jobs.payload, jobs.statement, jobs.requested_by, \
      jobs.not_before, jobs.attempts, jobs.generation, jobs.holder, jobs.lease_until, \
-     jobs.cancel_requested_at, jobs.progress, jobs.error_code, jobs.error_message, jobs.result, \
-     jobs.created_at, jobs.started_at, jobs.finished_at";
+     jobs.cancel_requested_at, jobs.progress, jobs.error_code, jobs.error_message, jobs.error_hint, \
+     jobs.result, jobs.created_at, jobs.started_at, jobs.finished_at";
 
 impl FromRow for Job {
     fn from_row(row: &Row) -> Result<Self> {
@@ -263,13 +261,43 @@ impl FromRow for Job {
             lease_until: row.opt("lease_until")?,
             cancel_requested_at: row.opt("cancel_requested_at")?,
             progress: row.opt("progress")?,
-            error_code: row.opt("error_code")?,
-            error_message: row.opt("error_message")?,
+            error: Failure::of(row)?,
             result: row.opt("result")?,
             created_at: row.get("created_at")?,
             started_at: row.opt("started_at")?,
             finished_at: row.opt("finished_at")?,
         })
+    }
+}
+
+/// Why an attempt failed, without secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// A short name of what happened, for machines.
+    pub code: String,
+    /// What happened, to which object.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    fn of(row: &Row) -> Result<Option<Self>> {
+        let Some(code) = row.opt("error_code")? else { return Ok(None) };
+        let message: Option<String> = row.opt("error_message")?;
+        Ok(Some(Failure {
+            code,
+            message: message.unwrap_or_default(),
+            hint: row.opt("error_hint")?,
+        }))
+    }
+
+    fn redacted(&self) -> Self {
+        Failure {
+            code: self.code.clone(),
+            message: redact::text(&self.message),
+            hint: self.hint.as_deref().map(redact::text),
+        }
     }
 }
 
@@ -325,13 +353,8 @@ impl FromRow for Heartbeat {
 pub enum Ending {
     /// Well, with this result.
     Succeeded(Value),
-    /// Badly.
-    Failed {
-        /// Why, as a code.
-        code: String,
-        /// Why, in words. Secrets are blotted out.
-        message: String,
-    },
+    /// Badly. Secrets are blotted out of what is said about it.
+    Failed(Failure),
     /// Given up as wished, and undone.
     Canceled,
 }
@@ -619,22 +642,23 @@ impl Write<'_> {
 
     /// Ends a job.
     pub async fn finish_job(&mut self, lease: &Lease, ending: &Ending) -> Result<Job> {
-        let (state, result, code, message) = match ending {
-            Ending::Succeeded(result) => (JobState::Succeeded, Some(result), None, None),
-            Ending::Failed { code, message } => {
-                (JobState::Failed, None, Some(code), Some(redact::text(message)))
-            }
-            Ending::Canceled => (JobState::Canceled, None, None, None),
+        let (state, result, failure) = match ending {
+            Ending::Succeeded(result) => (JobState::Succeeded, Some(result), None),
+            Ending::Failed(failure) => (JobState::Failed, None, Some(failure.redacted())),
+            Ending::Canceled => (JobState::Canceled, None, None),
         };
+        let code = failure.as_ref().map(|failure| &failure.code);
+        let message = failure.as_ref().map(|failure| &failure.message);
+        let hint = failure.as_ref().and_then(|failure| failure.hint.as_ref());
         let now = self.now();
         // Tables are of interest while it runs, and afterwards of a restore. They are kilobytes.
         let change = format!(
-            "state = $3, result = $4, error_code = $5, error_message = $6, finished_at = $7, \
-             lease_until = NULL, \
+            "state = $3, result = $4, error_code = $5, error_message = $6, error_hint = $7, \
+             finished_at = $8, lease_until = NULL, \
              progress = CASE WHEN kind = 'restore' THEN progress ELSE {} END",
             self.tx.dialect().without_field("progress", "tables")
         );
-        let values = args![lease.job, lease.generation, state, result, code, message, now];
+        let values = args![lease.job, lease.generation, state, result, code, message, hint, now];
         self.fenced("ending a job", lease, &change, values).await
     }
 
@@ -644,16 +668,16 @@ impl Write<'_> {
         &mut self,
         lease: &Lease,
         at: Timestamp,
-        code: &str,
-        message: &str,
+        failure: &Failure,
     ) -> Result<Job> {
         let now = self.now();
+        let Failure { code, message, hint } = failure.redacted();
         let change = format!(
             "state = CASE WHEN {STAYS} THEN 'pending' ELSE 'canceled' END, \
-             finished_at = CASE WHEN {STAYS} THEN NULL ELSE $6 END, \
-             not_before = $3, error_code = $4, error_message = $5, lease_until = NULL"
+             finished_at = CASE WHEN {STAYS} THEN NULL ELSE $7 END, not_before = $3, \
+             error_code = $4, error_message = $5, error_hint = $6, lease_until = NULL"
         );
-        let values = args![lease.job, lease.generation, at, code, redact::text(message), now];
+        let values = args![lease.job, lease.generation, at, code, message, hint, now];
         self.fenced("giving a job back", lease, &change, values).await
     }
 

@@ -170,6 +170,7 @@ pub(crate) struct AlertJob {
     pub(crate) attempts: i64,
     pub(crate) error_code: Option<String>,
     pub(crate) error_message: Option<String>,
+    pub(crate) error_hint: Option<String>,
 }
 
 impl Webhook {
@@ -232,6 +233,9 @@ impl Email {
             line("job", &format!("{} ({}), begun {} times", job.id, job.kind, job.attempts));
             line("error", job.error_code.as_deref().unwrap_or_default());
             line("message", job.error_message.as_deref().unwrap_or_default());
+            if let Some(hint) = &job.error_hint {
+                line("hint", hint);
+            }
         }
         if let Some(last) = &alert.last_backup_at {
             line("last backup", &last.to_string());

@@ -8,6 +8,7 @@ use std::fmt;
 use std::time::Duration;
 
 use strongroom_catalog::CatalogError;
+use strongroom_catalog::jobs::Failure;
 use strongroom_dataplane::Kind as EngineKind;
 
 /// Shorthand for results of this crate.
@@ -135,7 +136,7 @@ impl Error {
         self.may_pass
     }
 
-    /// Message and hint in one text, as a job keeps them.
+    /// Message and hint in one text.
     pub fn full_text(&self) -> String {
         match &self.hint {
             None => self.message.clone(),
@@ -153,6 +154,16 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.source.as_ref().map(|source| source.as_ref() as _)
+    }
+}
+
+impl From<&Error> for Failure {
+    fn from(error: &Error) -> Self {
+        Failure {
+            code: error.code.to_owned(),
+            message: error.message.clone(),
+            hint: error.hint.clone(),
+        }
     }
 }
 

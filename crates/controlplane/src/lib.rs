@@ -50,7 +50,7 @@ pub mod model {
     pub use strongroom_catalog::grants::{
         Grant, Grantee, GranteeKind, Resource, ResourceKind, Role,
     };
-    pub use strongroom_catalog::jobs::{Job, JobFilter, JobKind, JobState, NewJob};
+    pub use strongroom_catalog::jobs::{Failure, Job, JobFilter, JobKind, JobState, NewJob};
     pub use strongroom_catalog::organization::Organization;
     pub use strongroom_catalog::restores::{
         NewRestore, Restore, RestoreFilter, RestoreKind, RestoreObject,

@@ -128,6 +128,7 @@ function withJob(restore: Restore, job: Job): Restore {
       progress: job.progress ?? restore.strongroom.progress,
       error_code: job.error_code ?? restore.strongroom.error_code,
       error_message: job.error_message ?? restore.strongroom.error_message,
+      error_hint: job.error_hint ?? restore.strongroom.error_hint,
       cancel_requested: job.cancel_requested,
       actions: job.actions.length > 0 ? job.actions : restore.strongroom.actions,
     },

@@ -1771,8 +1771,10 @@ export interface components {
             differences: string[];
             /** @description Why it failed, as a code. */
             error_code?: string | null;
-            /** @description Why it failed, in words. */
+            /** @description What happened, to which object. */
             error_message?: string | null;
+            /** @description What to do about it. */
+            error_hint?: string | null;
             /** @description Who asked for it. */
             requested_by?: string | null;
         };
@@ -1855,8 +1857,10 @@ export interface components {
             not_before: string;
             /** @description Why it failed, as a code; of one that is to be begun again, why it failed the last time. */
             error_code?: string | null;
-            /** @description Why it failed, in words. */
+            /** @description What happened, to which object. */
             error_message?: string | null;
+            /** @description What to do about it. */
+            error_hint?: string | null;
             /** @description Who asked for it. */
             requested_by?: string | null;
             /** @description Whether somebody wishes that it stops. */
@@ -2161,8 +2165,10 @@ export interface components {
             set_again: string[];
             /** @description Why it failed, as a code. */
             error_code?: string | null;
-            /** @description Why it failed, in words. */
+            /** @description What happened, to which object. */
             error_message?: string | null;
+            /** @description What to do about it. */
+            error_hint?: string | null;
             /** @description Who asked for it. */
             requested_by?: string | null;
             /** @description Whether somebody wishes that it stops. */

@@ -41,13 +41,20 @@ export function JobStatus({ state, stopping }: { state: string; stopping?: boole
 }
 
 /** Why something failed: its code, its message, and what one can do about it, each on a line of its own. */
-export function Failure({ code, message }: { code?: string | null; message: string | null | undefined }) {
-  const [what = '', hint] = (message ?? '').split(/\s+hint: (.*)/s);
+export function Failure({
+  code,
+  message,
+  hint,
+}: {
+  code?: string | null;
+  message: string | null | undefined;
+  hint?: string | null;
+}) {
   return (
     <>
       {code && <div className="mono">{code}</div>}
       <Text size="sm" c={code ? undefined : 'dimmed'} style={{ overflowWrap: 'anywhere' }}>
-        {sentence(what)}
+        {sentence(message ?? '')}
       </Text>
       {hint && (
         <Text size="sm" c="dimmed" style={{ overflowWrap: 'anywhere' }}>

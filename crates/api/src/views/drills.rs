@@ -6,7 +6,7 @@ use strongroom_controlplane::model::{self, Listed};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::jobs::JobState;
+use super::jobs::{JobState, why};
 use crate::paging::Pagination;
 
 /// A backup that was restored into a throwaway cluster, and compared with what it says of itself.
@@ -38,8 +38,10 @@ pub struct Drill {
     pub differences: Vec<String>,
     /// Why it failed, as a code.
     pub error_code: Option<String>,
-    /// Why it failed, in words.
+    /// What happened, to which object.
     pub error_message: Option<String>,
+    /// What to do about it.
+    pub error_hint: Option<String>,
     /// Who asked for it.
     pub requested_by: Option<String>,
 }
@@ -56,6 +58,7 @@ pub struct Drills {
 impl From<model::Drill> for Drill {
     fn from(drill: model::Drill) -> Self {
         let model::Drill { job, findings, .. } = drill;
+        let (error_code, error_message, error_hint) = why(job.error);
         Drill {
             id: job.id.uuid(),
             state: job.state.into(),
@@ -67,8 +70,9 @@ impl From<model::Drill> for Drill {
             tables_checked: findings.tables_checked,
             rows_checked: findings.rows_checked,
             differences: findings.differences,
-            error_code: job.error_code,
-            error_message: job.error_message,
+            error_code,
+            error_message,
+            error_hint,
             requested_by: job.requested_by,
         }
     }

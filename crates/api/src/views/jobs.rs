@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
+use strongroom_controlplane::model::Failure;
 use strongroom_controlplane::{Action as Allowed, model};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -37,8 +38,10 @@ pub struct Job {
     pub not_before: Timestamp,
     /// Why it failed, as a code; of one that is to be begun again, why it failed the last time.
     pub error_code: Option<String>,
-    /// Why it failed, in words.
+    /// What happened, to which object.
     pub error_message: Option<String>,
+    /// What to do about it.
+    pub error_hint: Option<String>,
     /// Who asked for it.
     pub requested_by: Option<String>,
     /// Whether somebody wishes that it stops.
@@ -190,6 +193,7 @@ impl Job {
     pub fn new(job: model::Job, actions: Vec<Allowed>) -> Self {
         let taken = job.result.as_ref().and_then(|result| result["backup_id"].as_str());
         let taken = taken.and_then(|id| id.parse().ok());
+        let (error_code, error_message, error_hint) = why(job.error);
         Job {
             id: job.id.uuid(),
             kind: job.kind.into(),
@@ -202,12 +206,23 @@ impl Job {
             finished_at: job.finished_at,
             attempts: i32::try_from(job.attempts).unwrap_or(i32::MAX),
             not_before: job.not_before,
-            error_code: job.error_code,
-            error_message: job.error_message,
+            error_code,
+            error_message,
+            error_hint,
             requested_by: job.requested_by,
             cancel_requested: job.cancel_requested_at.is_some(),
             progress: job.progress.as_ref().and_then(Progress::read),
             actions: actions.into_iter().map(Action::from).collect(),
+        }
+    }
+}
+
+/// Code, message and hint. What one may not be told of it is empty.
+pub(super) fn why(failure: Option<Failure>) -> (Option<String>, Option<String>, Option<String>) {
+    match failure {
+        None => (None, None, None),
+        Some(Failure { code, message, hint }) => {
+            (Some(code), Some(message).filter(|message| !message.is_empty()), hint)
         }
     }
 }

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::Action;
-use super::jobs::{JobState as State, Progress};
+use super::jobs::{JobState as State, Progress, why};
 use crate::paging::Pagination;
 
 /// What is put back.
@@ -264,8 +264,10 @@ pub struct RestoreDetails {
     pub set_again: Vec<String>,
     /// Why it failed, as a code.
     pub error_code: Option<String>,
-    /// Why it failed, in words.
+    /// What happened, to which object.
     pub error_message: Option<String>,
+    /// What to do about it.
+    pub error_hint: Option<String>,
     /// Who asked for it.
     pub requested_by: Option<String>,
     /// Whether somebody wishes that it stops.
@@ -325,13 +327,18 @@ impl Restore {
         });
         let canceled = job.state == JobState::Canceled;
         let ended = job.state == JobState::Failed || canceled;
+        let (error_code, error_message, error_hint) = why(job.error);
         let code = match canceled {
             true => Some("cancelled".to_owned()),
-            false => job.error_code.clone(),
+            false => error_code.clone(),
         };
-        let message = match canceled {
-            true => Some("the restore was cancelled; the destination is as it was".to_owned()),
-            false => job.error_message.clone(),
+        // The original has no other place for a hint.
+        let message = match (canceled, &error_message, &error_hint) {
+            (true, ..) => {
+                Some("the restore was cancelled; the destination is as it was".to_owned())
+            }
+            (false, Some(message), Some(hint)) => Some(format!("{message}\nhint: {hint}")),
+            (false, message, _) => message.clone(),
         };
         Restore {
             id: job.id.uuid(),
@@ -357,8 +364,9 @@ impl Restore {
                 statement: job.statement,
                 progress,
                 set_again: restore.set_again,
-                error_code: job.error_code,
-                error_message: job.error_message,
+                error_code,
+                error_message,
+                error_hint,
                 requested_by: job.requested_by,
                 cancel_requested: job.cancel_requested_at.is_some(),
                 actions: actions.into_iter().map(Action::from).collect(),

@@ -207,6 +207,7 @@ CREATE TABLE jobs (
     progress jsonb,
     error_code text COLLATE "C",
     error_message text COLLATE "C",
+    error_hint text COLLATE "C",
     result jsonb,
     created_at timestamptz NOT NULL,
     started_at timestamptz,

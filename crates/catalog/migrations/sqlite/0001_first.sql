@@ -208,6 +208,7 @@ CREATE TABLE jobs (
     progress TEXT,
     error_code TEXT,
     error_message TEXT,
+    error_hint TEXT,
     result TEXT,
     created_at TEXT NOT NULL,
     started_at TEXT,

@@ -5,7 +5,7 @@ use strongroom_catalog::jobs::{Ending, JobKind, NewJob};
 use strongroom_catalog::{BackupId, CatalogError, ClusterId, Page};
 use strongroom_format::manifest::BackupType;
 
-use crate::support::{a_backup, hours, seconds, time};
+use crate::support::{a_backup, failure, hours, seconds, time};
 
 on_both! {
     async fn a_backup_is_recorded_once_and_rebuilt_with_the_same_id(test: Test) {
@@ -107,7 +107,7 @@ on_both! {
             let claimed =
                 catalog.claim("w", &[JobKind::Backup], seconds(60)).await.unwrap().unwrap();
             let ending = if fails {
-                Ending::Failed { code: "unreachable".into(), message: "nobody answers".into() }
+                Ending::Failed(failure("unreachable", "nobody answers"))
             } else {
                 Ending::Succeeded(serde_json::Value::Null)
             };

@@ -5,10 +5,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use strongroom_catalog::jobs::{Claimed, Ending, Job, JobFilter, JobKind, JobState, Lease, NewJob};
+use strongroom_catalog::jobs::{
+    Claimed, Ending, Failure, Job, JobFilter, JobKind, JobState, Lease, NewJob,
+};
 use strongroom_catalog::{Address, Catalog, CatalogError, ClusterId, JobId, Page};
 
-use crate::support::{a_backup, hours, seconds};
+use crate::support::{a_backup, failure, hours, seconds};
 
 const ANY: &[JobKind] = JobKind::ALL;
 
@@ -50,7 +52,7 @@ on_both! {
             counted.sort_by_key(|(kind, state, ..)| (kind.name(), state.name()));
             counted
         };
-        let failed = Ending::Failed { code: "denied".into(), message: "no".into() };
+        let failed = Ending::Failed(failure("denied", "no"));
         for ending in [well(), failed.clone(), failed] {
             enqueue(catalog, &NewJob::of(JobKind::Backup, cluster.id)).await;
             let Claimed { lease, .. } = claim(catalog).await.unwrap();
@@ -106,15 +108,17 @@ on_both! {
         catalog.heartbeat(&lease, None).await.unwrap();
         assert_eq!(catalog.job(job.id).await.unwrap().progress, Some(json!({"rows": 7})));
 
-        let failed = Ending::Failed {
-            code: "denied".into(),
-            message: "postgresql://ann:hush@db/x refused".into(),
-        };
+        let failed = Ending::Failed(Failure {
+            hint: Some("see postgresql://ann:hush@db/x".into()),
+            ..failure("denied", "postgresql://ann:hush@db/x refused")
+        });
         let ended = finish(catalog, &lease, &failed).await.unwrap();
         assert_eq!((ended.state, ended.finished_at), (JobState::Failed, Some(catalog.now())));
-        assert_eq!(ended.error_code.as_deref(), Some("denied"));
-        let message = ended.error_message.as_deref().unwrap();
-        assert_eq!(message, "postgresql://ann:redacted@db/x refused");
+        let redacted = Failure {
+            hint: Some("see postgresql://ann:redacted@db/x".into()),
+            ..failure("denied", "postgresql://ann:redacted@db/x refused")
+        };
+        assert_eq!(ended.error, Some(redacted));
         assert!(is_lost(catalog.heartbeat(&lease, None).await));
         assert!(is_lost(finish(catalog, &lease, &well()).await));
         assert!(claim(catalog).await.is_none());
@@ -166,7 +170,7 @@ on_both! {
         let lease = claim(catalog).await.unwrap().lease;
         let mut write = catalog.begin().await.unwrap();
         let later = catalog.now() + seconds(600);
-        write.retry_job(&lease, later, "unreachable", "nobody is there").await.unwrap();
+        write.retry_job(&lease, later, &failure("unreachable", "nobody is there")).await.unwrap();
         write.commit().await.unwrap();
         assert!(claim(catalog).await.is_none());
         // It may be published: nobody can say that it was canceled but who looks.
@@ -286,7 +290,7 @@ on_both! {
         assert!(is_lost(write.record_backup(&backup, Some(&old)).await));
         drop(write);
         let mut write = catalog.begin().await.unwrap();
-        assert!(is_lost(write.retry_job(&old, catalog.now(), "x", "x").await));
+        assert!(is_lost(write.retry_job(&old, catalog.now(), &failure("x", "x")).await));
         assert!(is_lost(write.release_job(&old).await));
         drop(write);
 
@@ -379,10 +383,10 @@ on_both! {
         let lease = claim(catalog).await.unwrap().lease;
         let mut write = catalog.begin().await.unwrap();
         let at = catalog.now() + seconds(60);
-        let waiting = write.retry_job(&lease, at, "unreachable", "nobody answers").await.unwrap();
+        let waiting = write.retry_job(&lease, at, &failure("unreachable", "nobody answers")).await.unwrap();
         write.commit().await.unwrap();
         assert_eq!((waiting.state, waiting.not_before), (JobState::Pending, at));
-        assert_eq!(waiting.error_code.as_deref(), Some("unreachable"));
+        assert_eq!(waiting.error.unwrap().code, "unreachable");
         assert!(claim(catalog).await.is_none());
         test.clock.advance(seconds(60));
         let again = claim(catalog).await.unwrap();
@@ -396,7 +400,7 @@ on_both! {
         let last = claim(catalog).await.unwrap();
         let mut write = catalog.begin().await.unwrap();
         write.cancel_job(job.id).await.unwrap();
-        let canceled = write.retry_job(&last.lease, at, "x", "x").await.unwrap();
+        let canceled = write.retry_job(&last.lease, at, &failure("x", "x")).await.unwrap();
         write.commit().await.unwrap();
         assert_eq!(
             (canceled.state, canceled.finished_at),

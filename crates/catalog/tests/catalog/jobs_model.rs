@@ -13,7 +13,7 @@ use serde_json::Value;
 use strongroom_catalog::jobs::{Ending, JobKind, JobState, Lease, NewJob};
 use strongroom_catalog::{CatalogError, ClusterId, Dialect, JobId, Result};
 
-use crate::support::{Test, block_on, seconds};
+use crate::support::{Test, block_on, failure, seconds};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -169,10 +169,7 @@ async fn interleave(test: &Test, clusters: &[ClusterId; 2], round: usize, steps:
                 let Some(lease) = pick(&model.leases, *lease) else { continue };
                 let (ending, state) = match ending {
                     0 => (Ending::Succeeded(Value::Null), JobState::Succeeded),
-                    1 => {
-                        let (code, message) = ("x".to_owned(), "x".to_owned());
-                        (Ending::Failed { code, message }, JobState::Failed)
-                    }
+                    1 => (Ending::Failed(failure("x", "x")), JobState::Failed),
                     _ => (Ending::Canceled, JobState::Canceled),
                 };
                 let held = model.held(&lease);
@@ -189,7 +186,7 @@ async fn interleave(test: &Test, clusters: &[ClusterId; 2], round: usize, steps:
                 let mut write = replica.begin().await.unwrap();
                 let given = match step {
                     Step::Retry { delay, .. } => {
-                        write.retry_job(&lease, now + seconds(*delay), "x", "x").await
+                        write.retry_job(&lease, now + seconds(*delay), &failure("x", "x")).await
                     }
                     _ => write.release_job(&lease).await,
                 };

@@ -11,6 +11,7 @@ use strongroom_catalog::backups::{Backup, NewBackup};
 use strongroom_catalog::clusters::{
     Cluster, ClusterState, Connection, Engine, NewCluster, Plan, Provider,
 };
+use strongroom_catalog::jobs::Failure;
 use strongroom_catalog::storage_locations::{NewLocation, StorageLocation};
 use strongroom_catalog::{Address, Catalog, Dialect, FakeClock, KeySource, Secret};
 use strongroom_format::BackupId as EngineId;
@@ -216,4 +217,8 @@ pub(crate) fn a_backup(
         key_id: Some("0123456789abcdef".to_owned()),
         job: None,
     }
+}
+
+pub(crate) fn failure(code: &str, message: &str) -> Failure {
+    Failure { code: code.to_owned(), message: message.to_owned(), hint: None }
 }

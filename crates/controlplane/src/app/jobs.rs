@@ -106,5 +106,8 @@ pub(super) fn leave_out_words(job: &mut Job) {
     leave_out_contents(job);
     job.backup = None;
     job.statement = None;
-    job.error_message = None;
+    if let Some(error) = &mut job.error {
+        error.message.clear();
+        error.hint = None;
+    }
 }

@@ -107,15 +107,17 @@ async fn alert(running: &Running) -> Result<Alert> {
         return Ok(alert);
     };
     alert.event = format!("{}_failed", failed.kind);
-    let why = failed.error_message.as_deref().unwrap_or("the service's log says why");
+    let error = failed.error;
+    let why = error.as_ref().map_or("the service's log says why", |error| &error.message);
     alert.text = format!("A {}{about} has failed: {why}", failed.kind);
     alert.at = failed.finished_at.unwrap_or(alert.at);
     alert.job = Some(AlertJob {
         id: failed.id.to_string(),
         kind: failed.kind.to_string(),
         attempts: failed.attempts,
-        error_code: failed.error_code,
-        error_message: failed.error_message,
+        error_code: error.as_ref().map(|error| error.code.clone()),
+        error_message: error.as_ref().map(|error| error.message.clone()),
+        error_hint: error.and_then(|error| error.hint),
     });
     Ok(alert)
 }

@@ -7,7 +7,7 @@
 
 use serde_json::json;
 use strongroom_catalog::drills::Findings;
-use strongroom_catalog::jobs::Ending;
+use strongroom_catalog::jobs::{Ending, Failure};
 use strongroom_dataplane::verify::{self, Drilled};
 use tracing::warn;
 
@@ -48,7 +48,7 @@ async fn note(running: &Running, drilled: Drilled) -> Result<()> {
             };
             warn!(differences = differences.len(), "the backup would not come back as it was");
             let message = format!("the backup would not come back as it was: {first}{more}");
-            Ending::Failed { code: DAMAGED.to_owned(), message }
+            Ending::Failed(Failure { code: DAMAGED.to_owned(), message, hint: None })
         }
     };
     let findings = Findings {
@@ -59,7 +59,7 @@ async fn note(running: &Running, drilled: Drilled) -> Result<()> {
     let mut write = running.app.catalog().begin().await?;
     write.set_findings(&running.lease, &findings).await?;
     write.finish_job(&running.lease, &ending).await?;
-    if matches!(ending, Ending::Failed { .. }) {
+    if matches!(ending, Ending::Failed(_)) {
         write.enqueue(&alerts::job_failed(&running.job)).await?;
     }
     Ok(write.commit().await?)

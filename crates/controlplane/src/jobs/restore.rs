@@ -30,7 +30,7 @@ use serde_json::{Value, json};
 use strongroom_catalog::CatalogError;
 use strongroom_catalog::audit::Outcome as AuditOutcome;
 use strongroom_catalog::clusters::{ClusterChange, IDLE};
-use strongroom_catalog::jobs::Ending;
+use strongroom_catalog::jobs::{Ending, Failure};
 use strongroom_catalog::restores::{Restore, RestoreKind};
 use strongroom_dataplane::postgres::server::Server;
 use strongroom_dataplane::restore::{self, Fence, Outcome, Publication, Restored};
@@ -374,8 +374,7 @@ async fn failed(running: &Running, restore: &Restore, error: Error) -> Result<Do
         let patience = if canceled { AGAIN } else { LONGEST_DOUBT };
         if now.duration_since(noted.at) < patience {
             let mut write = running.app.catalog().begin().await?;
-            let (code, message) = (error.code(), error.full_text());
-            write.retry_job(&running.lease, now + AGAIN, code, &message).await?;
+            write.retry_job(&running.lease, now + AGAIN, &Failure::from(&error)).await?;
             write.commit().await?;
             return Ok(Done::Ended);
         }
@@ -402,7 +401,7 @@ async fn failed(running: &Running, restore: &Restore, error: Error) -> Result<Do
     let destination = running.app.catalog().cluster(restore.destination).await?;
     warn!(error = %error, "the restore has failed");
     let end = End {
-        ending: Ending::Failed { code: error.code().to_owned(), message: error.full_text() },
+        ending: Ending::Failed(Failure::from(&error)),
         status: status(restore, destination.plan.is_serverless(), false).unwrap_or(IDLE),
         set_again: Vec::new(),
         outcome: AuditOutcome::Failed,

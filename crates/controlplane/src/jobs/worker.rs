@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
 use strongroom_catalog::CatalogError;
-use strongroom_catalog::jobs::{Claimed, Ending, JobKind};
+use strongroom_catalog::jobs::{Claimed, Ending, Failure, JobKind};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, error, info, info_span, warn};
 
@@ -175,12 +175,10 @@ impl Worker {
             let pause = if canceled { SignedDuration::ZERO } else { pause_after(job.attempts) };
             let at = app.now() + pause;
             warn!(error = %error, again_at = %at, "failed, and is tried again");
-            write.retry_job(lease, at, error.code(), &error.full_text()).await?;
+            write.retry_job(lease, at, &Failure::from(&error)).await?;
         } else {
             error!(error = %error, cause = ?std::error::Error::source(&error), "failed");
-            let ending =
-                Ending::Failed { code: error.code().to_owned(), message: error.full_text() };
-            write.finish_job(lease, &ending).await?;
+            write.finish_job(lease, &Ending::Failed(Failure::from(&error))).await?;
             if job.kind != JobKind::Alert {
                 write.enqueue(&alerts::job_failed(job)).await?;
             }

@@ -182,7 +182,7 @@ fn a_webhook_that_fails_is_tried_again_and_told_nothing_twice_by_mistake() {
         while service.work().await {}
         let part = app.catalog().job_of_slot(&format!("{slot}/webhook")).await.unwrap().unwrap();
         assert_eq!(part.state, JobState::Pending, "{part:#?}");
-        assert_eq!(part.error_message.as_deref(), Some("the webhook answered 500"));
+        assert_eq!(part.error.as_ref().unwrap().message, "the webhook answered 500");
         assert!(part.not_before > app.now(), "it waits before it is tried again");
         assert_eq!(posted.lock().unwrap().len(), 1);
         let told: Value = serde_json::from_str(&posted.lock().unwrap()[0].1).unwrap();
@@ -256,7 +256,7 @@ fn a_replica_without_the_channel_leaves_the_alert_to_others() {
         assert!(replicas.work(&without).await);
         let tried = with.catalog().job(part.id).await.unwrap();
         assert_eq!(tried.state, JobState::Pending, "{tried:#?}");
-        let message = tried.error_message.unwrap();
+        let message = tried.error.unwrap().message;
         assert!(message.starts_with("this replica has no webhook for alerts"), "{message}");
         assert_eq!(posted.lock().unwrap().len(), 0);
         assert!(replicas.work(&with).await);

@@ -204,7 +204,7 @@ fn an_unreachable_cluster_is_tried_again_later_and_then_given_up() {
             service.work().await;
             let job = service.jobs(cluster.id, JobKind::Backup).await[0].clone();
             assert_eq!(job.attempts, attempt);
-            assert_eq!(job.error_code.as_deref(), Some("unreachable"), "{job:?}");
+            assert_eq!(job.error.as_ref().unwrap().code, "unreachable", "{job:?}");
             if job.state == JobState::Pending {
                 pauses.push(job.not_before.duration_since(clock_now(&service)).as_mins());
                 clock.set(job.not_before);

@@ -40,7 +40,7 @@ fn a_drill_keeps_what_it_found() {
         assert_eq!(drills.len(), 2);
         let failed = &drills[0];
         assert_eq!(failed.job.state, JobState::Failed);
-        assert_eq!(failed.job.error_code.as_deref(), Some("damaged"));
+        assert_eq!(failed.job.error.as_ref().unwrap().code, "damaged");
         let found = &failed.findings.differences;
         assert_eq!(found.len(), 2, "{found:?}");
         assert!(found[0].starts_with("table shop.public.customers: "), "{found:?}");
@@ -69,6 +69,6 @@ fn a_drill_that_kills_its_worker_is_not_begun_for_ever() {
         assert!(service.work().await);
         let job = service.job(drill.job.id).await;
         assert_eq!(job.state, JobState::Failed, "{job:#?}");
-        assert!(job.error_message.unwrap().contains("was begun 5 times"));
+        assert!(job.error.unwrap().message.contains("was begun 5 times"));
     });
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use strongroom_catalog::backups::Backup;
 use strongroom_catalog::clusters::{Cluster, Plan};
-use strongroom_catalog::jobs::{Job, JobKind, JobState, NewJob};
+use strongroom_catalog::jobs::{Failure, Job, JobKind, JobState, NewJob};
 use strongroom_catalog::{BackupId, Clock, FakeClock};
 use strongroom_controlplane::{Caller, Scheduler};
 use strongroom_format::layout::{Folder, ObjectKey};
@@ -257,10 +257,11 @@ fn a_folder_that_is_not_there_is_told_and_changes_nothing() {
         for job in [NewJob::of(JobKind::Prune, cluster.id), full_backup(&cluster)] {
             let job = run(&service, job).await;
             assert_eq!((job.state, job.attempts), (JobState::Failed, 1), "{job:#?}");
-            let message = job.error_message.unwrap();
-            for words in ["does not exist", "3 backups of cluster tiny", "mount the disk"] {
+            let Failure { message, hint, .. } = job.error.unwrap();
+            for words in ["does not exist", "3 backups of cluster tiny"] {
                 assert!(message.contains(words), "{message}");
             }
+            assert!(hint.unwrap().starts_with("mount the disk"));
         }
         assert_eq!(service.listed(cluster.id).await, all);
         assert!(!root.exists());

@@ -190,7 +190,7 @@ fn conflicts_are_told_with_everything_that_resolves_them_before_anything_is_enqu
         assert!(service.work().await);
         let failed = service.job(restore.job.id).await;
         assert_eq!(failed.state, JobState::Failed);
-        assert_eq!(failed.error_code.as_deref(), Some("conflict"));
+        assert_eq!(failed.error.as_ref().unwrap().code, "conflict");
         assert!(service.audited().await[1].ends_with("FAILED"));
     });
 }
@@ -472,7 +472,7 @@ fn a_restore_that_fails_midway_leaves_the_target_as_it_was() {
         assert!(service.work().await);
         let ended = service.job(restore.job.id).await;
         assert_eq!(ended.state, JobState::Failed, "{ended:#?}");
-        assert_eq!(ended.error_code.as_deref(), Some("damaged"));
+        assert_eq!(ended.error.as_ref().unwrap().code, "damaged");
         assert_eq!(service.status_of(target.id).await, "TENANT_RESTORE_FAILED");
         assert!(service.nothing_staged());
         assert_eq!(service.target.psql("postgres", "SELECT one FROM before"), "1");

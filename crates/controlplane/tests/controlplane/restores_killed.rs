@@ -165,7 +165,7 @@ async fn gone(hours: i64, cancels: bool) {
         return;
     }
     assert_eq!(job.state, JobState::Failed, "{job:#?}");
-    let message = job.error_message.unwrap();
+    let message = job.error.unwrap().message;
     assert!(message.contains("the destination can not be asked whether it was"), "{message}");
     // And the cluster is somebody's to mend again.
     assert!(service.status_of(target.id).await.ends_with("RESTORE_FAILED"));

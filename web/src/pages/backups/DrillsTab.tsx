@@ -70,7 +70,7 @@ function Result({ drill }: { drill: Drill }) {
     <div>
       <JobStatus state={drill.state} />
       {!isOpen(drill.state) && drill.error_message && (
-        <Failure code={drill.error_code} message={drill.error_message} />
+        <Failure code={drill.error_code} message={drill.error_message} hint={drill.error_hint} />
       )}
       {drill.differences.length > 0 && (
         <Bullets size="sm">

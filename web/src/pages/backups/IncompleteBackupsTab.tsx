@@ -76,7 +76,7 @@ function BackupStatus({ job }: { job: Job }) {
       return (
         <div style={{ minWidth: 180 }}>
           <Status tone="bad">{job.error_code ?? 'Failed'}</Status>
-          <Failure message={job.error_message} />
+          <Failure message={job.error_message} hint={job.error_hint} />
         </div>
       );
     case 'CANCELED':
@@ -85,7 +85,9 @@ function BackupStatus({ job }: { job: Job }) {
       return (
         <div>
           <Status tone="busy">Pending</Status>
-          {job.error_message && <Failure message={`Attempt ${job.attempts} failed: ${job.error_message}`} />}
+          {job.error_message && (
+            <Failure message={`Attempt ${job.attempts} failed: ${job.error_message}`} hint={job.error_hint} />
+          )}
         </div>
       );
     default: {

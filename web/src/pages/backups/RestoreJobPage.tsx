@@ -91,7 +91,8 @@ function About({ restore }: { restore: Restore }) {
 }
 
 function Outcome({ restore }: { restore: Restore }) {
-  const { state, progress, set_again, error_code, error_message, cancel_requested } = restore.strongroom;
+  const { strongroom } = restore;
+  const { state, progress, set_again, cancel_requested } = strongroom;
   if (isOpen(state)) {
     const done = restore.completion_percent * 100;
     return (
@@ -138,7 +139,11 @@ function Outcome({ restore }: { restore: Restore }) {
     <Notice tone="bad" title="The restore failed">
       <Stack gap={6}>
         <div>
-          <Failure code={error_code} message={error_message ?? restore.client_error_message} />
+          <Failure
+            code={strongroom.error_code}
+            message={strongroom.error_message ?? restore.client_error_message}
+            hint={strongroom.error_hint}
+          />
         </div>
         <Text size="sm">
           {restore.destination_cluster_name} is as it was before: nothing of the restore was kept.
