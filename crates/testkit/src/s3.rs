@@ -16,6 +16,7 @@ use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH};
 use hyper::service::service_fn;
@@ -211,7 +212,7 @@ async fn accept(listener: TcpListener, server: Arc<Server>) {
         tokio::spawn(async move {
             let service = service_fn(move |request| {
                 let server = Arc::clone(&server);
-                async move { Ok::<_, Infallible>(server.answer(request).await) }
+                async move { Ok::<_, Infallible>(Server::answer(server, request).await) }
             });
             // A client that goes away is its own business.
             let _ = auto::Builder::new(TokioExecutor::new())
@@ -222,7 +223,7 @@ async fn accept(listener: TcpListener, server: Arc<Server>) {
 }
 
 impl Server {
-    async fn answer(&self, request: Request<Incoming>) -> Response<Recorded> {
+    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Recorded> {
         let method = request.method().clone();
         let key = key_of(request.uri().path());
         let query = request.uri().query().unwrap_or_default().to_owned();
@@ -233,9 +234,21 @@ impl Server {
             Some(Answer::Status(status)) => error(status),
             Some(Answer::Stall) => {
                 let _ = healed.changed().await;
-                self.serve(request).await
+                self.serve(request.map(Body::from)).await
             }
-            Some(Answer::CutBody) | None => self.serve(request).await,
+            Some(Answer::Late) => {
+                let (parts, body) = request.into_parts();
+                let server = Arc::clone(&self);
+                // A task of its own, which the end of the connection does not end.
+                let serving = tokio::spawn(async move {
+                    let body = Body::from(body.collect().await.ok()?.to_bytes());
+                    let _ = healed.changed().await;
+                    Some(server.serve(Request::from_parts(parts, body)).await)
+                });
+                let served = serving.await.ok().flatten();
+                served.unwrap_or_else(|| error(StatusCode::INTERNAL_SERVER_ERROR))
+            }
+            Some(Answer::CutBody) | None => self.serve(request.map(Body::from)).await,
         };
 
         let sent = self.record.add(Served {
@@ -253,7 +266,7 @@ impl Server {
         })
     }
 
-    async fn serve(&self, request: Request<Incoming>) -> Response<Body> {
+    async fn serve(&self, request: Request<Body>) -> Response<Body> {
         let headers = request.headers();
         let is_conditional_write = request.method() != Method::GET
             && (headers.contains_key(IF_NONE_MATCH) || headers.contains_key(IF_MATCH));
@@ -261,7 +274,7 @@ impl Server {
             true => Some(self.conditional.lock().await),
             false => None,
         };
-        match self.service.call(request.map(Body::from)).await {
+        match self.service.call(request).await {
             Ok(response) => response,
             Err(failure) => {
                 eprintln!("S3 server: {failure:?}");

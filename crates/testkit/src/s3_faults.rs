@@ -27,6 +27,8 @@ pub(crate) enum Answer {
     Status(StatusCode),
     /// No answer until the server is healed; then the request is served.
     Stall,
+    /// No answer until the server is healed. The request is served then, whoever still waits for it.
+    Late,
     /// The answer's headers and half of its body, then the end of the connection.
     CutBody,
 }
@@ -40,6 +42,12 @@ impl Fault {
     /// Does not answer. A client that still waits when the server is healed is served.
     pub fn stall() -> Self {
         Self::new(Answer::Stall)
+    }
+
+    /// Serves the request when the server is healed, although nobody may wait for it any more: as a
+    /// request does that was given up while it was on its way.
+    pub fn late() -> Self {
+        Self::new(Answer::Late)
     }
 
     /// Answers well, but ends the connection half way through the body.

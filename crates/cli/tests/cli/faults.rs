@@ -347,9 +347,10 @@ fn a_store_that_fails_for_good_or_falls_silent_ends_the_backup_in_time() {
         },
         Lasting { fault: || Fault::stall().on("PUT").key(".pack"), words: &[".pack"], clean: true },
         Lasting {
+            // It may have been written in spite of the answer, and can not be buried.
             fault: || Fault::status(500).on("PUT").key("MANIFEST"),
             words: &["MANIFEST"],
-            clean: true,
+            clean: false,
         },
         Lasting {
             fault: || Fault::stall().on("PUT").key("MANIFEST"),
@@ -387,6 +388,42 @@ fn fails_in_time(source: &Source, case: &Lasting) {
     assert_eq!(complete(&place), Vec::<String>::new(), "{fault:?}");
     if case.clean {
         assert_eq!(s3.keys_of_objects(), Vec::<String>::new(), "{fault:?}");
+    }
+    backup(&url, "shop", &place).expect_ok();
+    strongroom(&["verify", "latest", "--in", &place]).expect_ok();
+}
+
+/// A request that was given up may still be on its way, and arrive after the backup that sent it has
+/// cleaned up. Then either all of the backup is there, or the manifest finds its place taken.
+#[test]
+fn a_manifest_that_arrives_late_never_names_what_was_removed() {
+    let source = source();
+    thread::scope(|scope| {
+        for buried in [true, false] {
+            let source = &source;
+            scope.spawn(move || arrives_late(source, buried));
+        }
+    });
+}
+
+fn arrives_late(source: &Source, buried: bool) {
+    let s3 = S3Server::start();
+    let (place, url) = (s3.url("backups"), source.cluster.url("postgres"));
+    s3.inject(Fault::late().on("PUT").key("MANIFEST").next(1));
+    if !buried {
+        s3.inject(Fault::status(500).on("PUT").key("MANIFEST"));
+    }
+    let program = backup(&url, "shop", &place).env("STRONGROOM_STORE_TIMEOUT", PATIENCE);
+    assert_told(&program.run(), "unreachable", &["MANIFEST"]);
+    s3.heal();
+    // Nobody is told when it has arrived.
+    thread::sleep(Duration::from_secs(1));
+    let left = s3.keys_of_objects();
+    assert_eq!(complete(&place).len(), usize::from(!buried), "{left:#?}");
+    match buried {
+        // The tombstone, and nothing else.
+        true => assert!(left.len() == 1 && left[0].ends_with("/MANIFEST"), "{left:#?}"),
+        false => drop(strongroom(&["verify", "latest", "--in", &place]).expect_ok()),
     }
     backup(&url, "shop", &place).expect_ok();
     strongroom(&["verify", "latest", "--in", &place]).expect_ok();

@@ -4,6 +4,8 @@
 //! already durable, so that the one small write decides between no backup and a complete one. It
 //! succeeds only where nothing lies in its place: see [`crate::prune`].
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use strongroom_format::BackupId;
 use strongroom_format::contents::{Contents, ListRef};
 use strongroom_format::key::DataKey;
@@ -71,6 +73,8 @@ pub(super) struct Commit<'a> {
     pub(super) managed: Option<Managed>,
     pub(super) clock: Clock,
     pub(super) gate: &'a Gate,
+    /// Set when the manifest was sent, and what became of it is not known.
+    pub(super) in_doubt: &'a AtomicBool,
 }
 
 impl Commit<'_> {
@@ -101,7 +105,10 @@ impl Commit<'_> {
         failpoint::pass("backup.before-manifest")?;
         // Put where there is none: a prune that took us for dead has put a tombstone there.
         let (object, encoded) = (ObjectKey::Manifest(self.folder), manifest.encode(self.key));
-        if !self.store.create(&object, encoded.clone()).await? {
+        let created = self.store.create(&object, encoded.clone()).await.inspect_err(|error| {
+            self.in_doubt.store(error.kind().may_pass(), Ordering::Relaxed);
+        });
+        if !created? {
             // Ours, if a request was repeated of which only the answer was lost.
             if self.store.find(&object.path()).await?.is_none_or(|found| found != encoded) {
                 return Err(self.given_up());

@@ -27,6 +27,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -50,6 +51,7 @@ use crate::postgres::dump::PgDump;
 use crate::postgres::history::History;
 use crate::postgres::server::Server;
 use crate::progress::Progress;
+use crate::prune;
 use crate::store::{Packs, Store};
 use crate::{Error, Kind, Result, failpoint};
 
@@ -205,6 +207,7 @@ pub async fn run(
         }
         failpoint::pass("backup.before-claim")?;
         let folder = claim(store, parent.as_ref(), options, clock.now()).await?;
+        let in_doubt = AtomicBool::new(false);
         let taken = async {
             failpoint::pass("backup.after-claim")?;
             // A prune may have come between choice and claim; after the claim, none does.
@@ -214,8 +217,17 @@ pub async fn run(
                 progress.note(format!("backup {} was just pruned", parent.backup.manifest.id));
                 return Ok(None);
             }
-            let taking =
-                Taking { folder, parent, full_because, clock, options, store, progress, cancel };
+            let taking = Taking {
+                folder,
+                parent,
+                full_because,
+                clock,
+                options,
+                store,
+                progress,
+                cancel,
+                in_doubt: &in_doubt,
+            };
             taking.take(&cluster).await.map(Some)
         };
         match taken.await {
@@ -228,10 +240,11 @@ pub async fn run(
                 }
                 return Ok(manifest);
             }
-            Ok(None) => remove_remains(folder, store).await?,
+            Ok(None) => remove_remains(folder, store, false).await?,
             Err(error) => {
                 progress.step("removing what the failed backup wrote");
-                if let Err(second) = remove_remains(folder, store).await {
+                let in_doubt = in_doubt.load(Ordering::Relaxed);
+                if let Err(second) = remove_remains(folder, store, in_doubt).await {
                     progress.note(format!("some of it could not be removed: {second}"));
                 }
                 return Err(error);
@@ -376,6 +389,8 @@ struct Taking<'a> {
     store: &'a Store,
     progress: &'a Progress,
     cancel: &'a CancellationToken,
+    /// Set when the manifest was sent, and what became of it is not known.
+    in_doubt: &'a AtomicBool,
 }
 
 impl Taking<'_> {
@@ -428,6 +443,7 @@ impl Taking<'_> {
             managed: options.managed.as_ref().map(|it| it.note(self.parent.is_some())),
             clock: self.clock,
             gate: &options.gate,
+            in_doubt: self.in_doubt,
         };
         commit.write(contents, lists).await
     }
@@ -699,9 +715,15 @@ async fn release(folder: Folder, store: &Store) -> Result<()> {
     store.delete(&ObjectKey::Started(folder).path()).await
 }
 
-/// Removes the objects of a backup that has no manifest.
-async fn remove_remains(folder: Folder, store: &Store) -> Result<()> {
+/// Removes the objects of a backup that has no manifest. `in_doubt`: one was sent, and may arrive yet.
+async fn remove_remains(folder: Folder, store: &Store, in_doubt: bool) -> Result<()> {
     let (claim, manifest) = (ObjectKey::Started(folder).path(), ObjectKey::Manifest(folder).path());
+    if in_doubt {
+        // A request that was given up is not a request that is gone. With something in its place the
+        // manifest can not come after what it names was deleted. If that can not be put there, all of
+        // it stays: whatever comes of it is complete, or found by a prune.
+        prune::bury_the_dead(store, folder).await?;
+    }
     if let Some(found) = store.find(&manifest).await?
         && !matches!(Manifest::find(&found, folder), Ok(Found::Pruned(_)))
     {

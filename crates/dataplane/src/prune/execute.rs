@@ -82,9 +82,9 @@ fn told(plan: &mut Plan, folder: Folder, action: Action, reason: &str) {
     }
 }
 
-/// Takes from a backup that seems dead the place where its manifest would go. False: it was alive,
+/// Takes from a backup that is or seems dead the place where its manifest would go. False: it was alive,
 /// and is complete.
-pub(super) async fn bury_the_dead(store: &Store, folder: Folder) -> Result<bool> {
+pub(crate) async fn bury_the_dead(store: &Store, folder: Folder) -> Result<bool> {
     let object = ObjectKey::Manifest(folder);
     failpoint::pass("prune.before-bury")?;
     let buried = store.create(&object, bury(&[])).await? || {

@@ -123,6 +123,7 @@ use crate::store::Store;
 use crate::{CancellationToken, Result, failpoint};
 
 pub use self::discard::{Discarded, discard};
+pub(crate) use self::execute::bury_the_dead;
 
 /// How far the clocks of machine and store may be apart before it is told.
 const SKEW: Duration = Duration::from_secs(60);
