@@ -6,7 +6,7 @@
 //!
 //! **Whoever follows the log misses nothing.** A reader goes on after the time of the last event that
 //! it got. So an event must not become visible with a time before one that others have read already.
-//! SQLite has one writer. On PostgreSQL transactions commit in any order, and replicas have clocks of
+//! On SQLite there is one writer, whose clock may be set back. On PostgreSQL transactions commit in any order, and replicas have clocks of
 //! their own; therefore events are written as the last thing before the commit, under a lock that is
 //! held until it is done, and dated after the last one that is there. Nothing is waited for behind that
 //! lock, so it can not be part of a deadlock. Clocks may differ by [`CLOCKS`]: the events of a clock that
@@ -199,6 +199,7 @@ impl Catalog {
         query.among("action", &filter.actions);
         query.with_some("at >= {}", filter.from);
         query.with_some("at < {}", filter.until);
+        query.until_now();
         query.read(&self.database, "listing audit events", page, self.now()).await
     }
 }
@@ -247,8 +248,9 @@ impl Write<'_> {
     async fn moment(&mut self) -> Result<Timestamp> {
         let doing = "finding the place of an audit event";
         let now = self.now();
-        let Some(lock) = self.tx.dialect().one_by_one() else { return Ok(now) };
-        self.tx.rows(doing, lock, args![]).await?;
+        if let Some(lock) = self.tx.dialect().one_by_one() {
+            self.tx.rows(doing, lock, args![]).await?;
+        }
         let sql = "SELECT at FROM audit_events WHERE at <= $1 ORDER BY at DESC LIMIT 1";
         let most_ahead = now.saturating_add(CLOCKS).unwrap_or(Timestamp::MAX);
         let last = self.tx.find(doing, sql, args![most_ahead]).await?;

@@ -5,8 +5,9 @@
 //! The scheduler makes one full backup per generation, by a slot that names it; so a change is
 //! followed by a full at once, once, whatever the number of replicas.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
+use crate::clock::SKEW;
 use crate::clusters::{ClusterState, Plan, Provider};
 use crate::database::{FromRow, Row, args};
 use crate::{Catalog, CatalogError, ClusterId, LocationId, Result, Write};
@@ -107,9 +108,6 @@ impl FromRow for Upkeep {
     }
 }
 
-/// How far clocks of replicas may differ before it is taken for a mistake.
-pub(crate) const SKEW: SignedDuration = SignedDuration::from_mins(5);
-
 const COLUMNS: &str = "cluster_id, enabled, frequency_minutes, retention_days, drill_every_days, \
                        retention_set_at, generation, updated_at";
 
@@ -176,7 +174,8 @@ impl Catalog {
         let sql = format!(
             "SELECT {SETTINGS}, \
              (SELECT slot FROM jobs WHERE jobs.cluster_id = clusters.id AND kind = 'backup' \
-              AND coalesce(slot, '') <> '' ORDER BY created_at DESC, jobs.id DESC LIMIT 1) \
+              AND coalesce(slot, '') <> '' AND created_at <= $2 \
+              ORDER BY created_at DESC, jobs.id DESC LIMIT 1) \
               AS last_slot, \
              (SELECT max(data_from) FROM backups WHERE backups.cluster_id = clusters.id \
               AND data_from <= $2) AS last_backup, \
@@ -185,12 +184,12 @@ impl Catalog {
              EXISTS (SELECT 1 FROM jobs WHERE jobs.cluster_id = clusters.id AND kind = 'backup' \
               AND jobs.state IN ('pending', 'running')) AS open, \
              (SELECT max(created_at) FROM jobs WHERE jobs.cluster_id = clusters.id \
-              AND kind = 'drill') AS last_drill \
+              AND kind = 'drill' AND created_at <= $2) AS last_drill \
              FROM clusters JOIN backup_settings ON backup_settings.cluster_id = clusters.id \
              WHERE clusters.state = 'CREATED' AND enabled = $1 ORDER BY clusters.id"
         );
         let sql = sqlx::AssertSqlSafe(sql);
-        // A backup of a time to come was taken while a clock was ahead, and says nothing of now.
+        // What is of a time to come was made while a clock was ahead, and says nothing of now.
         let at_most = self.now().saturating_add(SKEW).unwrap_or(Timestamp::MAX);
         self.database.all("reading schedules", sql, args![true, at_most]).await
     }

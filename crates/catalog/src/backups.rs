@@ -23,7 +23,7 @@ use jiff::civil::Date;
 use strongroom_format::BackupId as EngineId;
 use strongroom_format::manifest::{BackupType, DatabaseSummary};
 
-use crate::backup_settings::SKEW;
+use crate::clock::SKEW;
 use crate::database::{Arg, Bind, Column, FromRow, Row, args, to_json, unreadable};
 use crate::jobs::Lease;
 use crate::page::{Query, Sort};

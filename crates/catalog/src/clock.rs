@@ -8,6 +8,9 @@ use std::sync::Mutex;
 
 use jiff::{SignedDuration, Timestamp};
 
+/// How far clocks of replicas may differ before it is taken for a mistake.
+pub(crate) const SKEW: SignedDuration = SignedDuration::from_mins(5);
+
 /// Something that knows the time.
 pub trait Clock: Send + Sync + fmt::Debug {
     /// The present moment.

@@ -396,11 +396,15 @@ impl Write<'_> {
     }
 
     /// Lets nobody else change a cluster, or decide something by what belongs to it, until the commit.
+    /// Not found: it was deleted.
     pub(crate) async fn lock_cluster(&mut self, id: ClusterId) -> Result<()> {
         let lock = self.tx.dialect().for_update();
-        let sql = sqlx::AssertSqlSafe(format!("SELECT id FROM clusters WHERE id = $1{lock}"));
-        self.tx.rows("locking a cluster", sql, args![id]).await?;
-        Ok(())
+        let sql = format!("SELECT id FROM clusters WHERE id = $1 AND deleted_at IS NULL{lock}");
+        let sql = sqlx::AssertSqlSafe(sql);
+        match self.tx.rows("locking a cluster", sql, args![id]).await?.is_empty() {
+            true => Err(CatalogError::not_found("cluster", id)),
+            false => Ok(()),
+        }
     }
 
     /// Changes a cluster that is not deleted.

@@ -631,6 +631,14 @@ impl Write<'_> {
         Ok(beat)
     }
 
+    /// Notes that a running job reads or writes another location than it was made for.
+    pub async fn relocate_job(&mut self, lease: &Lease, location: LocationId) -> Result<()> {
+        self.hold(lease).await?;
+        let sql = "UPDATE jobs SET location_id = $2 WHERE id = $1";
+        self.tx.run("noting a job's location", sql, args![lease.job, location]).await?;
+        Ok(())
+    }
+
     /// Notes that a running job builds on a backup, which then stays until the job has ended.
     pub async fn build_on(&mut self, lease: &Lease, backup: BackupId) -> Result<Backup> {
         let backup = self.need_backup(backup).await?;
@@ -670,14 +678,35 @@ impl Write<'_> {
         at: Timestamp,
         failure: &Failure,
     ) -> Result<Job> {
+        self.give_back(lease, at, failure, 0).await
+    }
+
+    /// As [`Write::retry_job`], but as if it had not been begun: nothing was tried.
+    pub async fn postpone_job(
+        &mut self,
+        lease: &Lease,
+        at: Timestamp,
+        failure: &Failure,
+    ) -> Result<Job> {
+        self.give_back(lease, at, failure, 1).await
+    }
+
+    async fn give_back(
+        &mut self,
+        lease: &Lease,
+        at: Timestamp,
+        failure: &Failure,
+        uncounted: i64,
+    ) -> Result<Job> {
         let now = self.now();
         let Failure { code, message, hint } = failure.redacted();
         let change = format!(
             "state = CASE WHEN {STAYS} THEN 'pending' ELSE 'canceled' END, \
              finished_at = CASE WHEN {STAYS} THEN NULL ELSE $7 END, not_before = $3, \
-             error_code = $4, error_message = $5, error_hint = $6, lease_until = NULL"
+             error_code = $4, error_message = $5, error_hint = $6, lease_until = NULL, \
+             attempts = attempts - $8"
         );
-        let values = args![lease.job, lease.generation, at, code, message, hint, now];
+        let values = args![lease.job, lease.generation, at, code, message, hint, now, uncounted];
         self.fenced("giving a job back", lease, &change, values).await
     }
 

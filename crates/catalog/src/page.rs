@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sqlx::AssertSqlSafe;
 
+use crate::clock::SKEW;
 use crate::database::{Arg, Bind, Database, FromRow, Row, named};
 use crate::sealed::{from_hex, to_hex};
 use crate::{CatalogError, Result};
@@ -119,6 +120,7 @@ pub(crate) struct Query {
     id: &'static str,
     made: &'static str,
     sort: Sort,
+    until_now: bool,
     conditions: Vec<String>,
     args: Vec<Arg>,
 }
@@ -170,7 +172,13 @@ impl Query {
         sort: Sort,
     ) -> Self {
         let select = select.into();
-        Query { select, id, made, sort, conditions: Vec::new(), args: Vec::new() }
+        let (conditions, args) = (Vec::new(), Vec::new());
+        Query { select, id, made, sort, until_now: false, conditions, args }
+    }
+
+    /// Nothing that was made at a time to come, by whatever clock.
+    pub(crate) fn until_now(&mut self) {
+        self.until_now = true;
     }
 
     /// Only rows for which `condition` holds.
@@ -223,7 +231,13 @@ impl Query {
         let order_read = if forward { order } else { order.reversed() };
 
         let (id, made, by) = (self.id, self.made, self.sort.by.clone());
-        self.with(&format!("{made} <= {{}}"), as_of);
+        let mut condition = format!("{made} <= {}", self.place(as_of));
+        if !self.until_now {
+            // What was made while a clock was ahead is there, and not only when its time has come.
+            let ahead = as_of.max(now).saturating_add(SKEW).unwrap_or(Timestamp::MAX);
+            condition = format!("({condition} OR {made} > {})", self.place(ahead));
+        }
+        self.conditions.push(condition);
         if let Some(token) = &token {
             let key = match (&token.key, self.sort.is_time) {
                 (Key::Time(time), true) => self.place(*time),

@@ -174,7 +174,7 @@ const OPEN: &str = "SELECT restores.kind AS kind FROM jobs \
 
 impl Write<'_> {
     /// The kinds of the restores into a cluster that have not ended. Until the commit nobody else
-    /// decides by that.
+    /// decides by that. Not found: the cluster was deleted.
     pub async fn open_restores(&mut self, destination: ClusterId) -> Result<Vec<RestoreKind>> {
         let doing = "looking for restores into a cluster";
         self.lock_cluster(destination).await?;

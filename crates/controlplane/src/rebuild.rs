@@ -14,8 +14,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::ToSpan;
-use jiff::tz::TimeZone;
 use serde::Serialize;
 use serde_json::json;
 use strongroom_catalog::backups::{Backup, BackupFilter, NewBackup};
@@ -30,14 +28,12 @@ use strongroom_dataplane::store::{Place, Store};
 use strongroom_format::BackupId as EngineId;
 use strongroom_format::manifest::Manifest;
 
-use crate::app::collection::{Collection, as_recorded};
+use crate::app::collection::{Collection, as_found};
 use crate::app::done;
 use crate::app::storage_locations::LocationChange;
+use crate::cadence::DEFAULT_RETENTION;
 use crate::jobs::prune;
 use crate::{App, Caller, Permission, Result};
-
-/// How long a backup is kept that does not say so itself.
-const DEFAULT_RETENTION_DAYS: i64 = 30;
 
 /// What a rebuild did in a storage location.
 #[derive(Clone, Debug, Serialize)]
@@ -173,11 +169,7 @@ impl App {
 
         let wanted: BTreeMap<BackupId, NewBackup> = manifests
             .iter()
-            .map(|(backup, manifest)| {
-                let day = manifest.data_from.to_zoned(TimeZone::UTC);
-                let kept = day.saturating_add(DEFAULT_RETENTION_DAYS.days()).timestamp();
-                (*backup, as_recorded(manifest, id, location.id, Some(kept)))
-            })
+            .map(|(backup, manifest)| (*backup, as_found(manifest, id, location.id)))
             .collect();
         // Taken off the lists and complete: a prune is about to remove it, or was wrong about it.
         let hidden: Vec<&Backup> = known
@@ -299,7 +291,7 @@ impl App {
         let mut write = self.catalog().begin().await?;
         let cluster = write.create_cluster_as(id, &new).await?;
         let frequency = if plan == Plan::Basic { 1440 } else { 60 };
-        write.create_backup_settings(id, true, frequency, DEFAULT_RETENTION_DAYS, false).await?;
+        write.create_backup_settings(id, true, frequency, DEFAULT_RETENTION, false).await?;
         let details = json!({ "name": name, "plan": plan.name() });
         write.record(&done(caller, "CLUSTER_BROUGHT_BACK", "cluster", id, details)).await?;
         write.commit().await?;

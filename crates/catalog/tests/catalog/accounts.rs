@@ -272,6 +272,22 @@ on_both! {
         assert_eq!(catalog.grants_of(Grantee::User(last)).await.unwrap().len(), 1);
     }
 
+    async fn a_clock_that_is_set_back_hides_no_event_from_who_follows_the_log(test: Test) {
+        let follower = Follower::default();
+        for name in ["first", "second", "third"] {
+            let mut write = test.catalog.begin().await.unwrap();
+            let event = NewEvent::done(Actor::system("x"), name, "cluster");
+            write.record(&event).await.unwrap();
+            write.commit().await.unwrap();
+            test.clock.advance(seconds(5));
+            follower.read(&test.catalog).await;
+            test.clock.advance(-seconds(7));
+        }
+        test.clock.advance(seconds(60));
+        follower.read(&test.catalog).await;
+        assert_eq!(follower.names(), ["first", "second", "third"]);
+    }
+
     async fn whoever_follows_the_log_misses_nothing(test: Test) {
         // On SQLite nobody else can begin to write before the first one has ended.
         if test.catalog.dialect() == Dialect::Sqlite {

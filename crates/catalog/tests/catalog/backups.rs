@@ -2,7 +2,7 @@
 
 use strongroom_catalog::backups::{BackupFilter, Day};
 use strongroom_catalog::jobs::{Ending, JobKind, NewJob};
-use strongroom_catalog::{BackupId, CatalogError, ClusterId, Page};
+use strongroom_catalog::{BackupId, CatalogError, ClusterId, Order, Page};
 use strongroom_format::manifest::BackupType;
 
 use crate::support::{a_backup, failure, hours, seconds, time};
@@ -65,6 +65,28 @@ on_both! {
         let latest = catalog.latest_backup(ledger.id, until).await.unwrap().unwrap();
         assert_eq!(latest.data_from, start + hours(3));
         assert_eq!(catalog.latest_backup(ClusterId::new(), None).await.unwrap(), None);
+    }
+
+    async fn a_backup_that_was_recorded_while_a_clock_was_ahead_is_listed(test: Test) {
+        let catalog = &test.catalog;
+        let (cluster, location) = (test.cluster("ledger").await, test.location("here").await);
+        test.clock.advance(hours(24 * 30));
+        let of_then = test.backup(&cluster, &location, catalog.now()).await;
+        test.clock.advance(-hours(24 * 30));
+        assert_eq!(catalog.latest_backup(cluster.id, None).await.unwrap().as_ref(), Some(&of_then));
+        let of_now = test.backup(&cluster, &location, catalog.now()).await;
+        assert_eq!(catalog.latest_backup(cluster.id, None).await.unwrap().as_ref(), Some(&of_now));
+        let filter = BackupFilter { cluster: Some(cluster.id), ..BackupFilter::default() };
+        let mut page = Page::first(1).order(Order::Ascending);
+        for (expected, last) in [(&of_now, false), (&of_then, true)] {
+            let listed = catalog.backups(&filter, &page).await.unwrap();
+            assert_eq!((listed.items.first(), listed.next.is_none()), (Some(expected), last));
+            page = listed.next_page().unwrap_or(page);
+        }
+        // As of a time before both, there was none.
+        let before = Page { as_of: Some(catalog.now() - hours(1)), ..Page::first(10) };
+        let listed = catalog.backups(&filter, &before).await.unwrap().items;
+        assert_eq!(listed, [of_then], "nobody can say when that was");
     }
 
     async fn a_chain_is_read_in_order(test: Test) {

@@ -254,6 +254,10 @@ on_both! {
         write.enqueue_drill(full.id, None, "ann").await.unwrap();
         write.commit().await.unwrap();
         assert_eq!(catalog.schedules().await.unwrap()[0].last_drill, Some(catalog.now()));
+        // What was made while the clock was ahead does not hold up what is due.
+        test.clock.advance(-hours(2));
+        let schedules = catalog.schedules().await.unwrap();
+        assert_eq!((schedules[0].last_slot.as_deref(), schedules[0].last_drill), (Some("slot-1"), None));
     }
 
     async fn what_there_is_to_prune_is_seen_also_of_deleted_clusters(test: Test) {

@@ -3,7 +3,8 @@
 //! Each cluster has a collection of its own in a storage location, in a folder that is called by its
 //! id. So what is done with one cluster's backups costs what that cluster has, and ids can not clash.
 
-use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
 use strongroom_catalog::backups::{Backup, NewBackup};
 use strongroom_catalog::clusters::Cluster;
 use strongroom_catalog::{BackupId, ClusterId, LocationId};
@@ -14,6 +15,7 @@ use strongroom_format::layout::Folder;
 use strongroom_format::manifest::Manifest;
 
 use super::App;
+use crate::cadence::DEFAULT_RETENTION;
 use crate::{Caller, Error, Kind, Permission, Result};
 
 /// A cluster's collection in a storage location, and the key of encrypted backups in it.
@@ -106,6 +108,13 @@ impl App {
         let folder = Folder { id: backup.engine_id, full: backup.full };
         Ok(collection::Backup::open_at(&store, folder, secret.as_ref()).await?)
     }
+}
+
+/// What the catalog keeps of a backup that was found in the storage.
+pub(crate) fn as_found(manifest: &Manifest, cluster: ClusterId, location: LocationId) -> NewBackup {
+    let day = manifest.data_from.to_zoned(TimeZone::UTC);
+    let kept = day.saturating_add(DEFAULT_RETENTION.days()).timestamp();
+    as_recorded(manifest, cluster, location, Some(kept))
 }
 
 /// What the catalog keeps of a backup with this manifest.

@@ -5,6 +5,7 @@ use strongroom_catalog::audit::NewEvent;
 use strongroom_catalog::drills::Drill;
 use strongroom_catalog::{BackupId, ClusterId, JobId, Listed, Page};
 
+use super::jobs::leave_out_contents;
 use super::{App, done};
 use crate::{Caller, Error, Permission, Result};
 
@@ -47,16 +48,27 @@ impl App {
         page: &Page,
     ) -> Result<Listed<Drill>> {
         caller.require_with(Permission::SeeCluster, cluster)?;
-        Ok(self.catalog().drills(Some(cluster), page).await?)
+        let mut listed = self.catalog().drills(Some(cluster), page).await?;
+        listed.items.iter_mut().for_each(|drill| leave_out_findings(caller, drill));
+        Ok(listed)
     }
 
     /// A drill of this cluster.
     pub async fn drill(&self, caller: &Caller, cluster: ClusterId, id: JobId) -> Result<Drill> {
         caller.require_with(Permission::SeeCluster, cluster)?;
-        let drill = self.catalog().drill(id).await?;
+        let mut drill = self.catalog().drill(id).await?;
         if drill.cluster != cluster {
             return Err(Error::not_found("drill", id));
         }
+        leave_out_findings(caller, &mut drill);
         Ok(drill)
+    }
+}
+
+/// Leaves out what was found in tables, unless the caller may know what backups hold.
+fn leave_out_findings(caller: &Caller, drill: &mut Drill) {
+    if !caller.may_with(Permission::Restore, drill.cluster) {
+        drill.findings.differences.clear();
+        leave_out_contents(&mut drill.job);
     }
 }

@@ -93,8 +93,11 @@ impl App {
     }
 }
 
-/// Leaves out of a job's progress what names tables.
+/// Leaves out of a job what names tables.
 pub(super) fn leave_out_contents(job: &mut Job) {
+    if job.kind == JobKind::Drill {
+        leave_out_why(job);
+    }
     if let Some(progress) = job.progress.as_mut().and_then(|progress| progress.as_object_mut()) {
         progress.remove("tables");
         progress.remove("notes");
@@ -106,6 +109,11 @@ pub(super) fn leave_out_words(job: &mut Job) {
     leave_out_contents(job);
     job.backup = None;
     job.statement = None;
+    leave_out_why(job);
+}
+
+/// Leaves out why a job failed, but for the code.
+fn leave_out_why(job: &mut Job) {
     if let Some(error) = &mut job.error {
         error.message.clear();
         error.hint = None;

@@ -13,8 +13,9 @@ use super::{Done, Running};
 use crate::alerts::{Alert, AlertCluster, AlertJob, Channel};
 use crate::{Error, Kind, Result};
 
-/// The attempt at which a replica without any channel believes that no other one has some either.
-const LEFT_TO_OTHERS: i64 = 5;
+/// The attempt at which a replica without any channel believes that no other one has some either: after
+/// some two hours, in which others that have some were chosen, too.
+const LEFT_TO_OTHERS: i64 = 12;
 
 pub(super) async fn run(running: &Running) -> Result<Done> {
     running.check_attempts()?;

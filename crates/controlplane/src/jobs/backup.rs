@@ -54,10 +54,16 @@ pub(super) async fn run(running: &Running) -> Result<Done> {
     let Running { app, job, .. } = running;
     let cluster = job.cluster.ok_or_else(|| Error::invalid("a backup job without a cluster"))?;
     let cluster = app.catalog().cluster(cluster).await?;
-    let location = job.location.or(cluster.location).ok_or_else(|| {
+    let location = cluster.location.or(job.location).ok_or_else(|| {
         Error::precondition(format!("cluster {} has no storage location", cluster.name))
             .hint("make a storage location in the cluster's region")
     })?;
+    if job.location != Some(location) {
+        // It was changed right before the job was made. While a job is open it stays.
+        let mut write = app.catalog().begin().await?;
+        write.relocate_job(&running.lease, location).await?;
+        write.commit().await?;
+    }
     let collection = app.collection_to_fill(location, &cluster).await?;
     let job_id = job.id.to_string();
     if job.generation > 1 {

@@ -10,6 +10,8 @@
 //! 3. The catalog is made to agree with that. What is going to expire is *retired*: no list shows it,
 //!    and no job begins to read it. One that a job reads or builds on stays for now. What was retired
 //!    and is complete and stays, whoever was wrong about it, is listed again.
+//!    A backup of the service that no list ever had is recorded: its job was given up, killed or
+//!    canceled after the manifest was written, and before anybody could look.
 //! 4. The engine does it: it makes tombstones of exactly what is retired, deletes what nobody needs when
 //!    the grace time has passed, and removes what died.
 //! 5. Rows of which nothing is left in the storage are forgotten.
@@ -18,19 +20,20 @@
 //! holder that slept may still make a tombstone of what its successor has listed again; the next prune
 //! finds that, and takes it off the lists.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde_json::json;
 use strongroom_catalog::backups::Backup;
 use strongroom_catalog::clusters::Cluster;
 use strongroom_catalog::{CatalogError, LocationId};
+use strongroom_dataplane::collection::{Entry, list};
 use strongroom_dataplane::prune::{self, Action, Expiry, Prepared, PruneOptions};
 use strongroom_dataplane::store::Store;
 use strongroom_format::layout::Folder;
 use tracing::{info, warn};
 
 use super::{Done, Running, progress};
-use crate::app::collection::Collection;
+use crate::app::collection::{Collection, as_found};
 use crate::{App, Error, Kind, Result, failpoint};
 
 /// Rows changed in one transaction.
@@ -56,6 +59,7 @@ pub(super) async fn run(running: &Running) -> Result<Done> {
     let (options, known) = options(app, &cluster, location, &collection).await?;
     let told = progress::listen(&running.progress);
     let mut prepared = prune::prepare(&collection.store, &options, &told).await?;
+    let found = adopt(running, &cluster, location, &collection, &prepared).await?;
     let (expired, listed_again) = agree(running, &known, &mut prepared).await?;
     running.stop_if_wished()?;
     let pruned = prepared.execute(&told, &running.cancel).await?;
@@ -78,7 +82,7 @@ pub(super) async fn run(running: &Running) -> Result<Done> {
     failpoint::pass("service.after-forget")?;
     let buried = pruned.backups.iter().filter(|it| it.action == Action::Expire).count();
     let (forgotten, freed) = (gone.len(), pruned.freed_bytes);
-    info!(expired, buried, listed_again, forgotten, freed, "pruned");
+    info!(expired, buried, listed_again, found, forgotten, freed, "pruned");
     Ok(Done::Succeeded(json!({
         "expired": expired,
         "freed_bytes": pruned.freed_bytes,
@@ -118,6 +122,44 @@ pub(crate) async fn options(
         now: catalog.simulated_now(),
     };
     Ok((options, known))
+}
+
+/// Records complete backups of the service that the catalog does not know. How many there were.
+async fn adopt(
+    running: &Running,
+    cluster: &Cluster,
+    location: LocationId,
+    collection: &Collection,
+    prepared: &Prepared,
+) -> Result<usize> {
+    let known = running.app.known_backups(cluster.id, location).await?;
+    let known: HashSet<_> = known.into_iter().map(|backup| backup.engine_id).collect();
+    let unknown: HashSet<_> = prepared
+        .backups()
+        .filter(|it| it.complete && !known.contains(&it.id))
+        .map(|it| it.id)
+        .collect();
+    if unknown.is_empty() {
+        return Ok(0);
+    }
+    let mut found = Vec::new();
+    for entry in list(&collection.store).await? {
+        if let Entry::Complete(manifest) = entry
+            && unknown.contains(&manifest.id)
+            && manifest.managed.is_some()
+        {
+            warn!(backup = %manifest.id, "it is complete, and no list had it");
+            found.push(as_found(&manifest, cluster.id, location));
+        }
+    }
+    for some in found.chunks(BATCH) {
+        let mut write = running.app.catalog().begin().await?;
+        for backup in some {
+            write.record_backup(backup, Some(&running.lease)).await?;
+        }
+        write.commit().await?;
+    }
+    Ok(found.len())
 }
 
 async fn is_gone(store: &Store, folder: Folder) -> Result<bool> {

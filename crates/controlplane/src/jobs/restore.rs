@@ -16,8 +16,10 @@
 //! | after the end was noted | it has ended | nothing |
 //!
 //! A wish to stop is followed in the same way: what was published has ended well, everything else is
-//! removed and the destination is as it was. A destination that is gone for good never says whether a
-//! restore was published; that is given up after a day, or at once if somebody wishes, and then told.
+//! removed and the destination is as it was. Until the destination has said whether a noted restore was
+//! published, no error ends it: not even one that somebody has to mend, such as a password that was
+//! changed. One that is gone for good never says so; that is given up after a day, or at once if
+//! somebody wishes, and then told. To ask is no attempt to restore, and is not counted as one.
 //!
 //! While all of a cluster is replaced, its status says so, and it is shown as unavailable. Once a restore
 //! was begun, only what stands here ends its job, and it ends the status in the same transaction; so a
@@ -71,6 +73,18 @@ enum Went {
     Well(Restored),
     /// The destination is as it was, since somebody wished so.
     Stopped,
+    /// It may be published, and the destination will never say whether it is.
+    InDoubt(Error),
+}
+
+/// What the destination says of an earlier publication.
+enum Published {
+    /// There was none: neither visible nor to become so.
+    No,
+    /// This is what was restored.
+    Well(Restored),
+    /// Nobody knows.
+    InDoubt(Error),
 }
 
 pub(super) async fn run(running: &Running) -> Result<Done> {
@@ -87,6 +101,7 @@ pub(super) async fn run(running: &Running) -> Result<Done> {
             succeeded(running, &restore, restored).await
         }
         Ok(Went::Stopped) => stopped(running, &restore).await,
+        Ok(Went::InDoubt(error)) => failed_for_good(running, &restore, error).await,
         Err(error) => failed(running, &restore, error).await,
     }
 }
@@ -94,8 +109,10 @@ pub(super) async fn run(running: &Running) -> Result<Done> {
 async fn put_back(running: &Running, restore: &Restore) -> Result<Went> {
     let Running { app, job, .. } = running;
     let server = app.server_of(restore.destination).await?;
-    if let Some(restored) = published(running, &server).await? {
-        return Ok(Went::Well(restored));
+    match published(running, &server).await? {
+        Published::No => {}
+        Published::Well(restored) => return Ok(Went::Well(restored)),
+        Published::InDoubt(error) => return Ok(Went::InDoubt(error)),
     }
     if is_canceled(running).await? {
         sweep(running, &server).await?;
@@ -125,8 +142,10 @@ async fn put_back(running: &Running, restore: &Restore) -> Result<Went> {
         Err(error) => error,
     };
     // Whether it was published is not for this error to say.
-    if let Some(restored) = published(running, &server).await? {
-        return Ok(Went::Well(restored));
+    match published(running, &server).await? {
+        Published::No => {}
+        Published::Well(restored) => return Ok(Went::Well(restored)),
+        Published::InDoubt(error) => return Ok(Went::InDoubt(error)),
     }
     if is_canceled(running).await? {
         return Ok(Went::Stopped);
@@ -202,7 +221,7 @@ async fn leave_word(running: &Running, publication: Option<Noted>) -> Result<(),
 }
 
 /// What was restored, if this attempt or an earlier one came to publish it.
-async fn published(running: &Running, server: &Server) -> Result<Option<Restored>> {
+async fn published(running: &Running, server: &Server) -> Result<Published> {
     let job = running.app.catalog().job(running.job.id).await?;
     if job.generation != running.lease.generation {
         return Err(Error::new(Kind::Conflict, "somebody else has this job now"));
@@ -210,7 +229,7 @@ async fn published(running: &Running, server: &Server) -> Result<Option<Restored
     let word: Word = serde_json::from_value(job.payload).unwrap_or_default();
     let Some(Noted { publication: Publication { transaction, restored }, at }) = word.publication
     else {
-        return Ok(None);
+        return Ok(Published::No);
     };
     let xid = transaction.xid;
     match restore::settle(server, &transaction).await? {
@@ -220,11 +239,11 @@ async fn published(running: &Running, server: &Server) -> Result<Option<Restored
             if let Err(error) = sweep(running, server).await {
                 warn!(error = %error, "remains of the restore can not be removed now");
             }
-            Ok(Some(restored))
+            Ok(Published::Well(restored))
         }
         Outcome::Aborted => {
             leave_word(running, None).await?;
-            Ok(None)
+            Ok(Published::No)
         }
         Outcome::InProgress => {
             let message = "the transaction that publishes the restore has not ended yet";
@@ -233,7 +252,7 @@ async fn published(running: &Running, server: &Server) -> Result<Option<Restored
         Outcome::Unknown => {
             let why =
                 "the destination no longer knows whether it was, or another server is there now";
-            Err(in_doubt(at, xid, why))
+            Ok(Published::InDoubt(in_doubt(at, xid, why)))
         }
     }
 }
@@ -299,7 +318,11 @@ async fn note_end(running: &Running, restore: &Restore, end: &End<'_>) -> Result
     let mut write = running.app.catalog().begin().await?;
     write.hold(&running.lease).await?;
     if restore.kind == RestoreKind::Cluster {
-        write.change_cluster(restore.destination, &with_status(end.status)).await?;
+        match write.change_cluster(restore.destination, &with_status(end.status)).await {
+            // It was detached meanwhile, and has no status any more.
+            Ok(_) | Err(CatalogError::NotFound { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
     if matches!(end.ending, Ending::Succeeded(_)) {
         write.set_again(&running.lease, &end.set_again).await?;
@@ -363,23 +386,22 @@ async fn failed(running: &Running, restore: &Restore, error: Error) -> Result<Do
     if canceled && word.publication.is_none() {
         return stopped(running, restore).await;
     }
-    let mut error = error;
-    if let Some(noted) = word.publication
-        && error.may_pass()
-    {
+    if let Some(noted) = word.publication {
         // It may be published. Until the destination says whether, it has not failed; but a
         // destination that is gone for good never will, and somebody who wishes that it stops need
         // not wait for that.
         let now = running.app.now();
         let patience = if canceled { AGAIN } else { LONGEST_DOUBT };
-        if now.duration_since(noted.at) < patience {
+        // Either way: the clock may have been ahead when it was noted.
+        if now.duration_since(noted.at).abs() < patience {
             let mut write = running.app.catalog().begin().await?;
-            write.retry_job(&running.lease, now + AGAIN, &Failure::from(&error)).await?;
+            write.postpone_job(&running.lease, now + AGAIN, &Failure::from(&error)).await?;
             write.commit().await?;
             return Ok(Done::Ended);
         }
         let why = "the destination can not be asked whether it was";
-        error = in_doubt(noted.at, noted.publication.transaction.xid, why).caused_by(error);
+        let doubt = in_doubt(noted.at, noted.publication.transaction.xid, why).caused_by(error);
+        return failed_for_good(running, restore, doubt).await;
     }
     // Rung without a person's wish: this process ends, or somebody else has the job.
     let interrupted = running.cancel.is_cancelled() && !canceled;
@@ -398,6 +420,10 @@ async fn failed(running: &Running, restore: &Restore, error: Error) -> Result<Do
         }
         return Err(error);
     }
+    failed_for_good(running, restore, error).await
+}
+
+async fn failed_for_good(running: &Running, restore: &Restore, error: Error) -> Result<Done> {
     let destination = running.app.catalog().cluster(restore.destination).await?;
     warn!(error = %error, "the restore has failed");
     let end = End {

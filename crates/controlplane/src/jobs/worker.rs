@@ -37,6 +37,9 @@ const FAREWELL: Duration = Duration::from_secs(20);
 /// The same, when a person wishes that it stops.
 const LONG_FAREWELL: Duration = Duration::from_secs(120);
 
+/// When a restore whose end could not be noted is taken up again if somebody wishes that it stops.
+const SOON: SignedDuration = SignedDuration::from_secs(5);
+
 /// Runs jobs, one after the other.
 #[derive(Debug)]
 pub struct Worker {
@@ -172,7 +175,7 @@ impl Worker {
             info!("given back: this process ends");
             write.release_job(lease).await?;
         } else if ends_itself || (error.may_pass() && job.attempts < most) {
-            let pause = if canceled { SignedDuration::ZERO } else { pause_after(job.attempts) };
+            let pause = if canceled { SOON } else { pause_after(job.attempts) };
             let at = app.now() + pause;
             warn!(error = %error, again_at = %at, "failed, and is tried again");
             write.retry_job(lease, at, &Failure::from(&error)).await?;

@@ -229,9 +229,9 @@ impl Replicas {
         made.job.id
     }
 
-    /// Lets a replica run what is due in a quarter of an hour; whether there was something.
+    /// Lets a replica run what is due in half an hour; whether there was something.
     async fn work(&self, app: &App) -> bool {
-        self.clock.advance(jiff::SignedDuration::from_mins(15));
+        self.clock.advance(jiff::SignedDuration::from_mins(30));
         Worker::new(app.clone(), 0).run_one(&CancellationToken::new()).await.unwrap()
     }
 }
@@ -271,7 +271,7 @@ fn where_nobody_is_told_alerts_end() {
         let replicas = Replicas::new();
         let only = replicas.replica(Channels::default()).await;
         let id = replicas.alert(&only).await;
-        for _ in 0..5 {
+        for _ in 0..12 {
             assert!(replicas.work(&only).await);
         }
         let ended = only.catalog().job(id).await.unwrap();

@@ -45,6 +45,15 @@ fn a_drill_keeps_what_it_found() {
         assert_eq!(found.len(), 2, "{found:?}");
         assert!(found[0].starts_with("table shop.public.customers: "), "{found:?}");
         assert!(found[1].starts_with("table shop.public.orders: "), "{found:?}");
+        // Names of tables are what backups hold.
+        let seen = app.drills(&developer, source.id, &Page::first(10)).await.unwrap().items;
+        assert!(seen[0].findings.differences.is_empty(), "{seen:#?}");
+        let seen = app.drill(&developer, source.id, failed.job.id).await.unwrap();
+        assert!(seen.findings.differences.is_empty(), "{seen:#?}");
+        let job = app.job(&developer, failed.job.id).await.unwrap();
+        for error in [seen.job.error.unwrap(), job.error.unwrap()] {
+            assert_eq!((error.code.as_str(), error.message.as_str()), ("damaged", ""));
+        }
         let filter = JobFilter { kinds: vec![JobKind::Alert], ..JobFilter::default() };
         let alerts = app.catalog().jobs(&filter, &Page::first(10)).await.unwrap().items;
         assert_eq!(alerts.len(), 1, "people are told");

@@ -244,6 +244,27 @@ fn what_is_listed_and_pruned_leaves_the_lists() {
     });
 }
 
+/// As of a job that was given up, or canceled, when its manifest was written and not yet recorded.
+#[test]
+fn a_complete_backup_that_no_list_has_is_found_by_a_prune() {
+    let server = source();
+    block_on(async {
+        let (service, cluster, _, all) = three(&server).await;
+        let mut write = service.catalog().begin().await.unwrap();
+        write.forget_backups_in(all[0].location, cluster.id).await.unwrap();
+        for known in &all[..2] {
+            write.record_backup(&known.backup, None).await.unwrap();
+        }
+        write.commit().await.unwrap();
+        assert_eq!(service.listed(cluster.id).await.len(), 2);
+        assert_eq!(prune(&service, &cluster).await.state, JobState::Succeeded);
+        let listed = service.listed(cluster.id).await;
+        let known =
+            |backups: &[Backup]| backups.iter().map(|it| it.backup.clone()).collect::<Vec<_>>();
+        assert_eq!(known(&listed), known(&all));
+    });
+}
+
 #[test]
 fn a_folder_that_is_not_there_is_told_and_changes_nothing() {
     let server = source();

@@ -4,10 +4,10 @@ use std::process::Command;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use strongroom_catalog::FakeClock;
 use strongroom_catalog::clusters::{IDLE, Plan};
 use strongroom_catalog::jobs::JobState;
 use strongroom_catalog::restores::RestoreKind;
+use strongroom_catalog::{CatalogError, FakeClock};
 use strongroom_controlplane::jobs::Worker;
 use strongroom_dataplane::CancellationToken;
 use strongroom_testkit as testkit;
@@ -170,4 +170,71 @@ async fn gone(hours: i64, cancels: bool) {
     // And the cluster is somebody's to mend again.
     assert!(service.status_of(target.id).await.ends_with("RESTORE_FAILED"));
     service.app.delete_cluster(&everybody(), target.id).await.unwrap();
+}
+
+/// A destination that lets nobody in says nothing of what was published, nor how long that is so.
+#[test]
+fn a_destination_that_refuses_us_for_a_while_is_asked_until_it_answers() {
+    block_on(async {
+        let service = Service::start().await;
+        let (source, target) = service.attach_both(Plan::Dedicated).await;
+        service.back_up(&source).await;
+        let asked = request(RestoreKind::Cluster, source.id);
+        let restore = service.app.create_restore(&everybody(), target.id, asked).await.unwrap();
+        let id = restore.job.id;
+        die(&service, "restore.during-publish");
+        let rules = service.target.data_dir().join("pg_hba.conf");
+        let let_in = std::fs::read(&rules).unwrap();
+        std::fs::write(&rules, "local all all trust\nhost all all all reject\n").unwrap();
+        let reload = |database: &str| {
+            let url = service.target.socket_url(database);
+            let mut psql = Command::new(service.target.bin_dir().join("psql"));
+            let done = psql.args([&url, "-c", "SELECT pg_reload_conf()"]).output().unwrap();
+            assert!(done.status.success(), "{done:?}");
+        };
+        reload("postgres");
+        tokio::time::sleep(std::time::Duration::from_millis(3100)).await;
+
+        let clock = Arc::new(FakeClock::at(Timestamp::now()));
+        let later = app_at(service.folder.path(), clock.clone(), |_| {}).await;
+        let worker = Worker::new(later.clone(), 0);
+        let never = CancellationToken::new();
+        for _ in 0..8 {
+            assert!(worker.run_one(&never).await.unwrap());
+            let job = service.job(id).await;
+            assert_eq!((job.state, job.attempts), (JobState::Pending, 1), "{job:#?}");
+            assert_eq!(job.error.unwrap().code, "denied");
+            clock.advance(SignedDuration::from_mins(2));
+        }
+        std::fs::write(&rules, let_in).unwrap();
+        reload("postgres");
+        assert!(worker.run_one(&never).await.unwrap());
+        assert_eq!(service.job(id).await.state, JobState::Succeeded, "it began again");
+        assert!(service.target.databases().contains(&"shop".to_owned()));
+    });
+}
+
+#[test]
+fn a_restore_ends_although_its_destination_was_detached() {
+    block_on(async {
+        let service = Service::start().await;
+        let (source, target) = service.attach_both(Plan::Serverless).await;
+        service.back_up(&source).await;
+        let asked = request(RestoreKind::Cluster, source.id);
+        let restore = service.app.create_restore(&everybody(), target.id, asked).await.unwrap();
+        service.target.stop();
+        assert!(service.work().await);
+        assert_eq!(service.job(restore.job.id).await.state, JobState::Pending, "it waits");
+        service.app.delete_cluster(&everybody(), target.id).await.unwrap();
+        assert!(service.work().await, "whoever looks will say what it is");
+        assert_eq!(service.job(restore.job.id).await.state, JobState::Canceled);
+        assert!(!service.work().await, "nothing else is to be done");
+        let asked = request(RestoreKind::Cluster, source.id);
+        let error = service.app.create_restore(&everybody(), target.id, asked).await.unwrap_err();
+        assert!(error.message().contains("was deleted"), "{error}");
+        // A restore that was planned before is not begun, either.
+        let mut write = service.app.catalog().begin().await.unwrap();
+        let error = write.open_restores(target.id).await.unwrap_err();
+        assert!(matches!(error, CatalogError::NotFound { .. }), "{error}");
+    });
 }
