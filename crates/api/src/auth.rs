@@ -21,7 +21,7 @@ pub const REQUEST_ID_HEADER: &str = "x-request-id";
 const FORWARDED_FOR: &str = "x-forwarded-for";
 const FORWARDED_PROTO: &str = "x-forwarded-proto";
 /// The versions that are spoken; they are the same here.
-const VERSIONS: &[&str] = &["2022-03-31", "2022-09-20", "2023-04-10", "2024-09-16"];
+const VERSIONS: &[&str] = &["2022-03-31", "2022-09-20", "2023-04-10", "2024-09-16", "2026-09-15"];
 
 /// Somebody known: what every handler takes that is not for everybody.
 #[derive(Clone, Debug)]

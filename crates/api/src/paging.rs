@@ -67,6 +67,13 @@ impl Paging {
             token: self.page.filter(|token| !token.is_empty()),
         })
     }
+
+    /// The same of a list that begins with the oldest unless it is said otherwise, as the original's
+    /// lists do.
+    pub fn oldest_first(self) -> Result<Page, Error> {
+        let page = self.page()?;
+        Ok(Page { order: Some(page.order.unwrap_or(Order::Ascending)), ..page })
+    }
 }
 
 /// Where to go on in a list.

@@ -88,6 +88,86 @@ named! {
     }
 }
 
+named! {
+    /// Who updates a cluster, in the original's words.
+    pub enum UpgradeType: "upgrade type" {
+        /// Its people.
+        Manual = "MANUAL",
+        /// Whoever runs it.
+        Automatic = "AUTOMATIC",
+    }
+}
+
+/// What clients of the original say of a cluster's machines and limits. It means nothing to the
+/// service, but they expect to read what they wrote. What is left out was never said.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AsGiven {
+    /// How much of a serverless cluster may be used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage_limits: Option<UsageLimits>,
+    /// Who updates it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upgrade_type: Option<UpgradeType>,
+    /// The disk of a machine, in GiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub storage_gib: Option<i32>,
+    /// How many processors a machine has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub num_virtual_cpus: Option<i32>,
+    /// A machine, by its provider's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub machine_type: Option<String>,
+    /// Reads and writes of a machine's disk, per second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk_iops: Option<i32>,
+    /// The addresses of its network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cidr_range: Option<String>,
+    /// Whether it can be reached from everywhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network_visibility: Option<String>,
+    /// How many machines are in a region.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub node_counts: BTreeMap<String, i32>,
+}
+
+impl AsGiven {
+    /// This, and what `before` says besides.
+    #[must_use]
+    pub fn over(self, before: AsGiven) -> Self {
+        AsGiven {
+            usage_limits: self.usage_limits.or(before.usage_limits),
+            upgrade_type: self.upgrade_type.or(before.upgrade_type),
+            storage_gib: self.storage_gib.or(before.storage_gib),
+            num_virtual_cpus: self.num_virtual_cpus.or(before.num_virtual_cpus),
+            machine_type: self.machine_type.or(before.machine_type),
+            disk_iops: self.disk_iops.or(before.disk_iops),
+            cidr_range: self.cidr_range.or(before.cidr_range),
+            network_visibility: self.network_visibility.or(before.network_visibility),
+            node_counts: match self.node_counts.is_empty() {
+                true => before.node_counts,
+                false => self.node_counts,
+            },
+        }
+    }
+}
+
+/// How much of a serverless cluster may be used, in the original's words. What is left out has no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct UsageLimits {
+    /// Request units in a month.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_unit_limit: Option<i64>,
+    /// Storage, in MiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub storage_mib_limit: Option<i64>,
+    /// Processors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provisioned_virtual_cpus: Option<i64>,
+}
+
 /// A cluster. Its connection is asked for apart ([`Catalog::connection`]).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cluster {
@@ -121,6 +201,8 @@ pub struct Cluster {
     pub location: Option<LocationId>,
     /// Names and values that people gave it.
     pub labels: BTreeMap<String, String>,
+    /// What clients of the original say of its machines.
+    pub as_given: AsGiven,
     /// Whether deleting it is refused.
     pub delete_protection: bool,
     /// Who made it.
@@ -199,14 +281,16 @@ pub struct ClusterChange {
     pub location: Option<LocationId>,
     /// Other labels, in place of all.
     pub labels: Option<BTreeMap<String, String>>,
+    /// What clients of the original say of its machines, in place of all.
+    pub as_given: Option<AsGiven>,
     /// Whether deleting it is refused.
     pub delete_protection: Option<bool>,
 }
 
 const COLUMNS: &str = "id, name, engine, plan, provider, regions, primary_region, state, \
                        operation_status, connection_shown, server_version, system_identifier, \
-                       folder_id, location_id, labels, delete_protection, creator, created_at, \
-                       updated_at, deleted_at";
+                       folder_id, location_id, labels, as_given, delete_protection, creator, \
+                       created_at, updated_at, deleted_at";
 
 impl FromRow for Cluster {
     fn from_row(row: &Row) -> Result<Self> {
@@ -226,6 +310,7 @@ impl FromRow for Cluster {
             folder: row.opt("folder_id")?,
             location: row.opt("location_id")?,
             labels: row.json("labels")?,
+            as_given: row.json("as_given")?,
             delete_protection: row.get("delete_protection")?,
             creator: row.opt("creator")?,
             created_at: row.get("created_at")?,
@@ -356,8 +441,9 @@ impl Write<'_> {
         let sql = format!(
             "INSERT INTO clusters (id, name, engine, plan, provider, regions, primary_region, \
              state, operation_status, connection_sealed, connection_shown, folder_id, location_id, \
-             labels, delete_protection, creator, created_at, updated_at) VALUES ($1, $2, $3, $4, \
-             $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $17) RETURNING {COLUMNS}"
+             labels, as_given, delete_protection, creator, created_at, updated_at) VALUES ($1, $2, \
+             $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $18) \
+             RETURNING {COLUMNS}"
         );
         let values = args![
             id,
@@ -374,6 +460,7 @@ impl Write<'_> {
             new.folder,
             new.location,
             to_json(&new.labels)?,
+            to_json(&AsGiven::default())?,
             new.delete_protection,
             new.creator,
             now,
@@ -442,6 +529,7 @@ impl Write<'_> {
         changes.set("folder_id", change.folder);
         changes.set("location_id", change.location);
         changes.set("labels", change.labels.as_ref().map(to_json).transpose()?);
+        changes.set("as_given", change.as_given.as_ref().map(to_json).transpose()?);
         changes.set("delete_protection", change.delete_protection);
 
         let sql = format!(

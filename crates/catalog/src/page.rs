@@ -201,9 +201,14 @@ impl Query {
 
     /// Only rows in whose `column` is one of these values. No values: any.
     pub(crate) fn among<T: Bind>(&mut self, column: &str, values: &[T]) {
+        self.with_any(&format!("{column} IN ({{}})"), values);
+    }
+
+    /// Only rows for which `condition` holds with all of these values in place of `{}`. No values: any.
+    pub(crate) fn with_any<T: Bind>(&mut self, condition: &str, values: &[T]) {
         if !values.is_empty() {
             let places: Vec<_> = values.iter().map(|value| self.place(value)).collect();
-            self.conditions.push(format!("{column} IN ({})", places.join(", ")));
+            self.conditions.push(condition.replace("{}", &places.join(", ")));
         }
     }
 

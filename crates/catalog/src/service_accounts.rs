@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 
 use crate::database::{FromRow, Row, args};
+use crate::grants::Role;
 use crate::page::{Query, Sort};
-use crate::{Catalog, CatalogError, Listed, Order, Page, Result, ServiceAccountId, Write};
+use crate::{Catalog, CatalogError, Listed, Page, Result, ServiceAccountId, Write};
 
 /// A program that uses the API.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +22,15 @@ pub struct ServiceAccount {
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
+}
+
+/// Which service accounts are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct AccountFilter {
+    /// Only those of exactly this name.
+    pub name: Option<String>,
+    /// Only those that have one of these roles, on whatever. None: all.
+    pub roles: Vec<Role>,
 }
 
 const COLUMNS: &str = "id, name, description, created_by, created_at, updated_at";
@@ -47,11 +57,18 @@ impl Catalog {
         found.ok_or_else(|| CatalogError::not_found("service account", id))
     }
 
-    /// All service accounts, oldest first.
-    pub async fn service_accounts(&self, page: &Page) -> Result<Listed<ServiceAccount>> {
+    /// Service accounts, by name.
+    pub async fn service_accounts(
+        &self,
+        filter: &AccountFilter,
+        page: &Page,
+    ) -> Result<Listed<ServiceAccount>> {
         let select = format!("SELECT {COLUMNS} FROM service_accounts");
-        let sort = Sort::time("created_at", Order::Ascending);
-        let query = Query::new(select, "id", "created_at", sort);
+        let mut query = Query::new(select, "id", "created_at", Sort::text("name"));
+        query.with_some("name = {}", filter.name.as_ref());
+        let with_role = "id IN (SELECT grantee_id FROM grants \
+                         WHERE grantee_kind = 'SERVICE_ACCOUNT' AND role IN ({}))";
+        query.with_any(with_role, &filter.roles);
         query.read(&self.database, "listing service accounts", page, self.now()).await
     }
 }

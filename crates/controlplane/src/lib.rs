@@ -44,7 +44,8 @@ pub mod model {
     pub use strongroom_catalog::backup_settings::{BackupSettings, SettingsChange};
     pub use strongroom_catalog::backups::{Backup, BackupFilter, Day, NewBackup};
     pub use strongroom_catalog::clusters::{
-        Cluster, ClusterFilter, ClusterSort, ClusterState, Engine, NewCluster, Plan, Provider,
+        AsGiven, Cluster, ClusterFilter, ClusterSort, ClusterState, Engine, NewCluster, Plan,
+        Provider, UpgradeType, UsageLimits,
     };
     pub use strongroom_catalog::drills::{Drill, Findings};
     pub use strongroom_catalog::grants::{
@@ -55,7 +56,7 @@ pub mod model {
     pub use strongroom_catalog::restores::{
         NewRestore, Restore, RestoreFilter, RestoreKind, RestoreObject,
     };
-    pub use strongroom_catalog::service_accounts::ServiceAccount;
+    pub use strongroom_catalog::service_accounts::{AccountFilter, ServiceAccount};
     pub use strongroom_catalog::sessions::Session;
     pub use strongroom_catalog::storage_locations::StorageLocation;
     pub use strongroom_catalog::users::User;

@@ -170,7 +170,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The complete backups of a cluster, newest first. */
+        /** The complete backups of a cluster, oldest first unless `pagination.sort_order` is DESC. */
         get: operations["list_backups"];
         put?: never;
         /** Take a backup now. Refused while another one waits or runs. */
@@ -317,7 +317,8 @@ export interface paths {
         delete?: never;
         options?: never;
         head?: never;
-        patch?: never;
+        /** Give a database another name, the database being named in the body. */
+        patch: operations["rename_database"];
         trace?: never;
     };
     "/api/v1/clusters/{cluster_id}/databases/{name}": {
@@ -448,7 +449,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The restores into a cluster, newest first. */
+        /** The restores into a cluster, oldest first unless `pagination.sort_order` is DESC. */
         get: operations["list_restores"];
         put?: never;
         /** Restore into a cluster. What stands in the way is told, and then nothing is begun. */
@@ -697,7 +698,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** All service accounts, oldest first. */
+        /** Service accounts, by name. */
         get: operations["list_service_accounts"];
         put?: never;
         /** Make a service account. It begins as Org Member. */
@@ -1333,8 +1334,10 @@ export interface components {
             config: components["schemas"]["Config"];
             /** @description Its regions. */
             regions: components["schemas"]["Region"][];
-            /** @description Empty here. */
+            /** @description As it was given; empty if it was not. */
             cidr_range: string;
+            /** @description As it was given. */
+            network_visibility?: string | null;
             /** @description Names and values that people gave it. */
             labels: {
                 [key: string]: string;
@@ -1409,10 +1412,15 @@ export interface components {
         };
         /** @description A major version of servers. */
         ClusterVersion: {
-            /** @description Its number. */
+            /** @description Its number after a v, as `cockroach_version` of a cluster begins. */
             version: string;
             /** @description SUPPORTED. */
             support_status: string;
+            /**
+             * Format: date-time
+             * @description When PostgreSQL's project ends its support.
+             */
+            support_end: string;
             /** @description REGULAR. */
             release_type: string;
             /** @description Later versions. Backups can be restored into them. */
@@ -1553,8 +1561,14 @@ export interface components {
             parent_id?: string | null;
             serverless?: components["schemas"]["ServerlessSpec"] | null;
             dedicated?: components["schemas"]["DedicatedSpec"] | null;
+            /** @description Not used here: the machines are the people's own. */
+            customer_cloud_account?: Record<string, unknown> | null;
             /** @description Not used here. */
             customer_cloud_account_id?: string | null;
+            /** @description Not used here: the server is what it is. */
+            edition?: string | null;
+            /** @description Not used here: how to connect is said by `strongroom.url`. */
+            host?: string | null;
         };
         /** @description A role to be made. */
         CreateSqlUser: {
@@ -1659,18 +1673,18 @@ export interface components {
             /** @description Where to go on. */
             pagination: components["schemas"]["Pagination"];
         };
-        /** @description Machines of a dedicated cluster. They are not known here. */
+        /** @description Machines of a dedicated cluster. They are not known here: what was given comes back. */
         DedicatedConfig: {
-            /** @description Empty here. */
+            /** @description Empty if it was not given. */
             machine_type: string;
             /**
              * Format: int32
-             * @description 0 here.
+             * @description 0 if it was not given.
              */
             num_virtual_cpus: number;
             /**
              * Format: int32
-             * @description 0 here.
+             * @description 0 if it was not given.
              */
             storage_gib: number;
             /**
@@ -1680,28 +1694,31 @@ export interface components {
             memory_gib: number;
             /**
              * Format: int32
-             * @description 0 here.
+             * @description 0 if it was not given.
              */
             disk_iops: number;
         };
         /** @description A dedicated cluster, in the original's words. */
         DedicatedSpec: {
-            /** @description Its regions; the numbers of servers in them are not used here. */
+            /** @description Its regions; the numbers of servers in them are not used here, and come back. */
             region_nodes?: {
                 [key: string]: number;
             };
-            /** @description Not used here. */
-            hardware?: Record<string, unknown> | null;
+            hardware?: components["schemas"]["HardwareSpec"] | null;
             /** @description Not used here. */
             cockroach_version?: string | null;
-            /** @description Not used here. */
+            /** @description Not used here; comes back. */
             network_visibility?: string | null;
-            /** @description Not used here. */
+            /** @description Not used here; comes back. */
             cidr_range?: string | null;
             /** @description Not used here. */
             restrict_egress_traffic?: boolean | null;
             /** @description Not used here. */
             supports_cluster_virtualization?: boolean | null;
+            /** @description Not used here: by region, the machines that are wanted in it. */
+            region_machine_specs?: Record<string, unknown> | null;
+            /** @description Not used here: keys for backups belong to the storage location. */
+            cmek_region_specs?: Record<string, unknown>[] | null;
         };
         /** @description A definition that changed. */
         DefinitionDiff: {
@@ -1800,6 +1817,20 @@ export interface components {
         };
         /** @description Nothing: the reply of operations that have nothing to say but that they were done. */
         Empty: Record<string, unknown>;
+        /** @description Machines of a dedicated cluster, in the original's words. */
+        HardwareSpec: {
+            machine_spec?: components["schemas"]["MachineSpec"] | null;
+            /**
+             * Format: int32
+             * @description The disk of each, in GiB.
+             */
+            storage_gib?: number | null;
+            /**
+             * Format: int32
+             * @description Reads and writes of that disk, per second.
+             */
+            disk_iops?: number | null;
+        };
         /** @description A page of backups that wait, run or failed. */
         IncompleteBackups: {
             /** @description Their jobs. */
@@ -1885,6 +1916,34 @@ export interface components {
             jobs: components["schemas"]["Job"][];
             /** @description Where to go on. */
             pagination: components["schemas"]["Pagination"];
+        };
+        /** @description Limits of a serverless cluster, in the original's words. */
+        LimitsSpec: {
+            /**
+             * Format: int64
+             * @description Request units in a month.
+             */
+            request_unit_limit?: string | null;
+            /**
+             * Format: int64
+             * @description Storage, in MiB.
+             */
+            storage_mib_limit?: string | null;
+            /**
+             * Format: int64
+             * @description Processors.
+             */
+            provisioned_virtual_cpus?: string | null;
+        };
+        /** @description A machine, in the original's words. */
+        MachineSpec: {
+            /** @description Its provider's name of it. */
+            machine_type?: string | null;
+            /**
+             * Format: int32
+             * @description How many processors it has.
+             */
+            num_virtual_cpus?: number | null;
         };
         /** @description Whether the service takes backups of a cluster. */
         ManagedBackups: {
@@ -2067,11 +2126,21 @@ export interface components {
             private_endpoint_dns: string;
             /**
              * Format: int32
-             * @description How many servers are in it.
+             * @description How many servers are in it, as it was given. 0 of a serverless cluster, as in the original.
              */
             node_count: number;
-            /** @description Whether backups are stored in it. */
+            /**
+             * @description Whether it is the primary one of a serverless cluster in several regions, as in the original. Of
+             *     any cluster, `strongroom.primary_region` names it.
+             */
             primary: boolean;
+        };
+        /** @description Another name for a database that the body names. */
+        RenameDatabase: {
+            /** @description Its name. */
+            name: string;
+            /** @description Another name. */
+            new_name: string;
         };
         /** @description What can be changed of the organization. */
         RenameOrganization: {
@@ -2377,8 +2446,9 @@ export interface components {
         ServerlessConfig: {
             /** @description Its name. */
             routing_id: string;
-            /** @description MANUAL here: people update their servers themselves. */
-            upgrade_type: string;
+            /** @description As it was given. Left out: AUTOMATIC of BASIC, MANUAL of others, as in the original. */
+            upgrade_type: components["schemas"]["UpgradeType"];
+            usage_limits?: components["schemas"]["UsageLimits"] | null;
         };
         /** @description A serverless cluster, in the original's words. */
         ServerlessSpec: {
@@ -2386,12 +2456,15 @@ export interface components {
             regions?: string[];
             /** @description The primary one. */
             primary_region?: string | null;
-            /** @description Not used here. */
-            usage_limits?: Record<string, unknown> | null;
-            /** @description Not used here. */
-            upgrade_type?: string | null;
-            /** @description Not used here. */
-            spend_limit?: Record<string, unknown> | null;
+            usage_limits?: components["schemas"]["LimitsSpec"] | null;
+            upgrade_type?: components["schemas"]["UpgradeType"] | null;
+            /**
+             * Format: int32
+             * @description Not used here: nothing is billed. US cents.
+             */
+            spend_limit?: number | null;
+            /** @description Not used here: who may connect, the server's own settings say. */
+            with_empty_ip_allowlist?: boolean | null;
         };
         /** @description A program that uses the API. */
         ServiceAccount: {
@@ -2652,6 +2725,11 @@ export interface components {
             dedicated?: components["schemas"]["DedicatedSpec"] | null;
             /** @description Not used here. */
             upgrade_status?: string | null;
+            /**
+             * @description The version that the server has: a check, and no change. Another major version is refused, as
+             *     servers are upgraded by their owners.
+             */
+            cockroach_version?: string | null;
             strongroom?: components["schemas"]["UpdateExtras"] | null;
         };
         /** @description What is ours to be changed of a cluster. */
@@ -2677,6 +2755,29 @@ export interface components {
             name?: string | null;
             /** @description Another description. */
             description?: string | null;
+        };
+        /**
+         * @description Who updates a cluster. Here it is always its people, whatever was given.
+         * @enum {string}
+         */
+        UpgradeType: "MANUAL" | "AUTOMATIC";
+        /** @description Limits of a serverless cluster. Nothing is limited here: what was given comes back. */
+        UsageLimits: {
+            /**
+             * Format: int64
+             * @description Request units in a month.
+             */
+            request_unit_limit?: string | null;
+            /**
+             * Format: int64
+             * @description Storage, in MiB.
+             */
+            storage_mib_limit?: string | null;
+            /**
+             * Format: int64
+             * @description Processors.
+             */
+            provisioned_virtual_cpus?: string | null;
         };
         /** @description Somebody who can sign in to the console. */
         User: {
@@ -5799,6 +5900,131 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["CreateDatabase"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Database"];
+                };
+            };
+            /** @description The request is wrong, or can not be fulfilled as things stand. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Status"];
+                };
+            };
+            /** @description Nobody known is asking. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Status"];
+                };
+            };
+            /** @description The caller's roles do not suffice. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Status"];
+                };
+            };
+            /** @description There is no such object, or none that the caller may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Status"];
+                };
+            };
+            /** @description The name is taken, or something else is being done to the object. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Status"];
+                };
+            };
+            /** @description The body is larger than 1 MiB. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Status"];
+                };
+            };
+            /** @description The body is not said to be JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Status"];
+                };
+            };
+            /** @description Too many requests; Retry-After says when to ask again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Status"];
+                };
+            };
+            /** @description The service has failed; its log says how. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Status"];
+                };
+            };
+            /** @description This is not supported here. */
+            501: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Status"];
+                };
+            };
+            /** @description A server, a store or the catalog does not answer now. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Status"];
+                };
+            };
+        };
+    };
+    rename_database: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The cluster's id. */
+                cluster_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RenameDatabase"];
             };
         };
         responses: {
@@ -9069,6 +9295,10 @@ export interface operations {
     list_service_accounts: {
         parameters: {
             query?: {
+                /** @description Only those of exactly this name. */
+                service_account_name?: string;
+                /** @description Only those that have one of these roles, on whatever: repeated, or parted by commas. */
+                roles?: ("BILLING_COORDINATOR" | "ORG_ADMIN" | "ORG_MEMBER" | "CLUSTER_ADMIN" | "CLUSTER_OPERATOR_WRITER" | "CLUSTER_DEVELOPER" | "CLUSTER_CREATOR" | "FOLDER_ADMIN" | "FOLDER_MOVER" | "METRICS_VIEWER" | "CLUSTER_MONITOR" | "BILLING_VIEWER")[];
                 /** @description The token of a page, from an earlier reply. Empty: the first page. */
                 "pagination.page"?: string;
                 /** @description The most objects of the reply; 500 if it is left out. */

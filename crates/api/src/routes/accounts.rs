@@ -3,8 +3,8 @@
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
-use strongroom_controlplane::App;
-use strongroom_controlplane::model::ServiceAccountId;
+use strongroom_controlplane::model::{AccountFilter, Role, ServiceAccountId};
+use strongroom_controlplane::{App, Error};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -16,7 +16,7 @@ use crate::auth::Signed;
 use crate::error::Reply;
 use crate::paging::{Pagination, Paging};
 use crate::views::accounts::{ApiKey, ServiceAccount};
-use crate::views::roles::RoleGrant;
+use crate::views::roles::{RoleGrant, RoleName};
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -35,15 +35,46 @@ struct ServiceAccounts {
     pagination: Pagination,
 }
 
-/// All service accounts, oldest first.
-#[utoipa::path(get, path = "/service-accounts", tag = "Service accounts", params(Paging),
-    responses((status = 200, body = ServiceAccounts)))]
+/// Which service accounts are wanted. Read by [`account_filter`], as a role may be repeated.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code, reason = "it describes")]
+struct ListServiceAccounts {
+    /// Only those of exactly this name.
+    service_account_name: Option<String>,
+    /// Only those that have one of these roles, on whatever: repeated, or parted by commas.
+    #[param(inline)]
+    roles: Option<Vec<RoleName>>,
+}
+
+fn account_filter(query: Vec<(String, String)>) -> Result<AccountFilter, Error> {
+    let mut filter = AccountFilter::default();
+    for (name, value) in query {
+        match name.as_str() {
+            "service_account_name" => filter.name = Some(value).filter(|name| !name.is_empty()),
+            "roles" => {
+                for role in value.split(',').filter(|role| !role.is_empty()) {
+                    let unknown = || Error::invalid(format!("there is no role {role:?}"));
+                    filter.roles.push(role.parse::<Role>().map_err(|_| unknown())?);
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(filter)
+}
+
+/// Service accounts, by name.
+#[utoipa::path(get, path = "/service-accounts", tag = "Service accounts",
+    params(ListServiceAccounts, Paging), responses((status = 200, body = ServiceAccounts)))]
 async fn list_service_accounts(
     State(app): State<App>,
     signed: Signed,
+    Query(query): Query<Vec<(String, String)>>,
     Query(paging): Query<Paging>,
 ) -> Reply<ServiceAccounts> {
-    let listed = app.service_accounts(&signed.caller, &paging.page()?).await?;
+    let filter = account_filter(query)?;
+    let listed = app.service_accounts(&signed.caller, &filter, &paging.page()?).await?;
     let pagination = Pagination::from(&listed);
     let service_accounts = listed.items.into_iter().map(ServiceAccount::from).collect();
     Ok(Json(ServiceAccounts { service_accounts, pagination }))

@@ -53,7 +53,7 @@ struct Which {
     database: Option<String>,
 }
 
-/// The complete backups of a cluster, newest first.
+/// The complete backups of a cluster, oldest first unless `pagination.sort_order` is DESC.
 #[utoipa::path(get, path = "/clusters/{cluster_id}/backups", tag = "Backups",
     params(("cluster_id" = Uuid, Path, description = "The cluster."), Period, Which, Paging),
     responses((status = 200, body = Backups)))]
@@ -72,7 +72,7 @@ async fn list_backups(
         database: which.database,
         ..BackupFilter::default()
     };
-    let page = paging.page()?;
+    let page = paging.oldest_first()?;
     let listed = app.backups(&signed.caller, cluster.into(), filter, &page).await?;
     let shown = |backup| Backup::new(backup, app.backup_actions(&signed.caller, backup));
     Ok(Json(Backups {

@@ -7,7 +7,7 @@ use axum::extract::State;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use strongroom_controlplane::app::attach::{ClusterPatch, ClusterRequest, PlaceRequest};
-use strongroom_controlplane::model::{self, ClusterId, FolderId, LocationId, Secret};
+use strongroom_controlplane::model::{self, AsGiven, ClusterId, FolderId, LocationId, Secret};
 use strongroom_controlplane::{App, Error};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -20,8 +20,9 @@ use crate::error::Reply;
 use crate::paging::Paging;
 use crate::views::clusters::{
     AvailableRegions, CheckedConnection, Cluster, ClusterVersions, Clusters, ConnectionString,
-    DeleteProtection, Nodes, Plan, Provider,
+    DeleteProtection, Nodes, Plan, Provider, UpgradeType,
 };
+use crate::views::some_int64;
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -117,8 +118,15 @@ struct CreateSpec {
     serverless: Option<ServerlessSpec>,
     /// Of a dedicated cluster.
     dedicated: Option<DedicatedSpec>,
+    /// Not used here: the machines are the people's own.
+    #[schema(value_type = Option<Object>)]
+    customer_cloud_account: Option<Unused>,
     /// Not used here.
     customer_cloud_account_id: Option<String>,
+    /// Not used here: the server is what it is.
+    edition: Option<String>,
+    /// Not used here: how to connect is said by `strongroom.url`.
+    host: Option<String>,
 }
 
 /// A serverless cluster, in the original's words.
@@ -134,14 +142,54 @@ struct ServerlessSpec {
     regions: Vec<String>,
     /// The primary one.
     primary_region: Option<String>,
-    /// Not used here.
-    #[schema(value_type = Option<Object>)]
-    usage_limits: Option<Unused>,
-    /// Not used here.
-    upgrade_type: Option<String>,
-    /// Not used here.
-    #[schema(value_type = Option<Object>)]
-    spend_limit: Option<Unused>,
+    /// Not used here; comes back.
+    usage_limits: Option<LimitsSpec>,
+    /// Not used here; comes back.
+    upgrade_type: Option<UpgradeType>,
+    /// Not used here: nothing is billed. US cents.
+    spend_limit: Option<i32>,
+    /// Not used here: who may connect, the server's own settings say.
+    with_empty_ip_allowlist: Option<bool>,
+}
+
+/// Limits of a serverless cluster, in the original's words.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct LimitsSpec {
+    /// Request units in a month.
+    #[serde(default, with = "some_int64")]
+    #[schema(value_type = Option<String>, format = Int64)]
+    request_unit_limit: Option<i64>,
+    /// Storage, in MiB.
+    #[serde(default, with = "some_int64")]
+    #[schema(value_type = Option<String>, format = Int64)]
+    storage_mib_limit: Option<i64>,
+    /// Processors.
+    #[serde(default, with = "some_int64")]
+    #[schema(value_type = Option<String>, format = Int64)]
+    provisioned_virtual_cpus: Option<i64>,
+}
+
+/// Machines of a dedicated cluster, in the original's words.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct HardwareSpec {
+    /// Which machine.
+    machine_spec: Option<MachineSpec>,
+    /// The disk of each, in GiB.
+    storage_gib: Option<i32>,
+    /// Reads and writes of that disk, per second.
+    disk_iops: Option<i32>,
+}
+
+/// A machine, in the original's words.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct MachineSpec {
+    /// Its provider's name of it.
+    machine_type: Option<String>,
+    /// How many processors it has.
+    num_virtual_cpus: Option<i32>,
 }
 
 /// A dedicated cluster, in the original's words.
@@ -152,22 +200,27 @@ struct ServerlessSpec {
     reason = "what the original's clients send is taken, and some of it means nothing here"
 )]
 struct DedicatedSpec {
-    /// Its regions; the numbers of servers in them are not used here.
+    /// Its regions; the numbers of servers in them are not used here, and come back.
     #[serde(default)]
     region_nodes: BTreeMap<String, i32>,
-    /// Not used here.
-    #[schema(value_type = Option<Object>)]
-    hardware: Option<Unused>,
+    /// Not used here; comes back.
+    hardware: Option<HardwareSpec>,
     /// Not used here.
     cockroach_version: Option<String>,
-    /// Not used here.
+    /// Not used here; comes back.
     network_visibility: Option<String>,
-    /// Not used here.
+    /// Not used here; comes back.
     cidr_range: Option<String>,
     /// Not used here.
     restrict_egress_traffic: Option<bool>,
     /// Not used here.
     supports_cluster_virtualization: Option<bool>,
+    /// Not used here: by region, the machines that are wanted in it.
+    #[schema(value_type = Option<Object>)]
+    region_machine_specs: Option<Value>,
+    /// Not used here: keys for backups belong to the storage location.
+    #[schema(value_type = Option<Vec<Object>>)]
+    cmek_region_specs: Option<Vec<Unused>>,
 }
 
 /// What is ours of a cluster to be attached.
@@ -206,10 +259,10 @@ async fn create_cluster(
         _ => None,
     });
     let provider = ours.provider.or(body.provider).unwrap_or(Provider::SelfHosted);
-    let theirs = original_regions(spec.serverless, spec.dedicated);
+    let (regions, primary, as_given) = original(spec.serverless, spec.dedicated);
     let place = PlaceRequest {
-        regions: if ours.regions.is_empty() { theirs.0 } else { ours.regions },
-        primary: ours.primary_region.or(theirs.1),
+        regions: if ours.regions.is_empty() { regions } else { ours.regions },
+        primary: ours.primary_region.or(primary),
         location: ours.storage_location_id.map(LocationId::from),
     };
     let request = ClusterRequest {
@@ -221,20 +274,38 @@ async fn create_cluster(
         labels: spec.labels,
         delete_protection: spec.delete_protection.is_some_and(DeleteProtection::is_enabled),
         folder: spec.parent_id.as_deref().map(folder).transpose()?.flatten(),
+        as_given,
     };
     Ok(Json(app.attach_cluster(&signed.caller, request).await?.into()))
 }
 
-/// The regions that the original's spec names, and the primary one.
-fn original_regions(
+/// The regions that the original's spec names, the primary one, and what is kept to come back.
+fn original(
     serverless: Option<ServerlessSpec>,
     dedicated: Option<DedicatedSpec>,
-) -> (Vec<String>, Option<String>) {
+) -> (Vec<String>, Option<String>, AsGiven) {
     let serverless = serverless.unwrap_or_default();
-    let nodes = dedicated.unwrap_or_default().region_nodes;
+    let dedicated = dedicated.unwrap_or_default();
+    let hardware = dedicated.hardware.unwrap_or_default();
+    let machine = hardware.machine_spec.unwrap_or_default();
     let mut regions = serverless.regions;
-    regions.extend(nodes.into_keys());
-    (regions, serverless.primary_region.filter(|region| !region.is_empty()))
+    regions.extend(dedicated.region_nodes.keys().cloned());
+    let given = AsGiven {
+        usage_limits: serverless.usage_limits.map(|limits| model::UsageLimits {
+            request_unit_limit: limits.request_unit_limit,
+            storage_mib_limit: limits.storage_mib_limit,
+            provisioned_virtual_cpus: limits.provisioned_virtual_cpus,
+        }),
+        upgrade_type: serverless.upgrade_type.map(Into::into),
+        storage_gib: hardware.storage_gib,
+        num_virtual_cpus: machine.num_virtual_cpus,
+        machine_type: machine.machine_type,
+        disk_iops: hardware.disk_iops,
+        cidr_range: dedicated.cidr_range,
+        network_visibility: dedicated.network_visibility,
+        node_counts: dedicated.region_nodes,
+    };
+    (regions, serverless.primary_region.filter(|region| !region.is_empty()), given)
 }
 
 fn folder(parent: &str) -> Result<Option<FolderId>, Error> {
@@ -335,6 +406,9 @@ struct UpdateCluster {
     dedicated: Option<DedicatedSpec>,
     /// Not used here.
     upgrade_status: Option<String>,
+    /// The version that the server has: a check, and no change. Another major version is refused, as
+    /// servers are upgraded by their owners.
+    cockroach_version: Option<String>,
     /// What is ours, and wins over the rest.
     strongroom: Option<UpdateExtras>,
 }
@@ -370,20 +444,22 @@ async fn update_cluster(
     Body(body): Body<UpdateCluster>,
 ) -> Reply<Cluster> {
     let ours = body.strongroom.unwrap_or_default();
-    let theirs = original_regions(body.serverless, body.dedicated);
+    let (regions, primary, as_given) = original(body.serverless, body.dedicated);
     let patch = ClusterPatch {
         name: ours.name,
         url: ours.url.map(Secret::new),
         plan: ours.plan.map(Into::into),
         api_plan: body.plan.map(Into::into),
         place: PlaceRequest {
-            regions: if ours.regions.is_empty() { theirs.0 } else { ours.regions },
-            primary: ours.primary_region.or(theirs.1),
+            regions: if ours.regions.is_empty() { regions } else { ours.regions },
+            primary: ours.primary_region.or(primary),
             location: ours.storage_location_id.map(LocationId::from),
         },
         labels: body.labels,
         delete_protection: body.delete_protection.map(DeleteProtection::is_enabled),
         folder: body.parent_id.as_deref().map(folder).transpose()?,
+        as_given,
+        version: body.cockroach_version,
     };
     let id = ClusterId::from(id);
     Ok(Json(app.change_cluster(&signed.caller, id, patch).await?.into()))

@@ -19,7 +19,7 @@ use crate::views::databases::{Database, Databases, SqlUser, SqlUsers};
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(routes!(list_databases, create_database))
+        .routes(routes!(list_databases, create_database, rename_database))
         .routes(routes!(edit_database, delete_database))
         .routes(routes!(list_sql_users, create_sql_user))
         .routes(routes!(delete_sql_user))
@@ -60,6 +60,31 @@ async fn create_database(
 ) -> Reply<Database> {
     let made = app.create_database(&signed.caller, ClusterId::from(id), &body.name).await?;
     Ok(Json(made.into()))
+}
+
+/// Another name for a database that the body names.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct RenameDatabase {
+    /// Its name.
+    name: String,
+    /// Another name.
+    new_name: String,
+}
+
+/// Give a database another name, the database being named in the body.
+#[utoipa::path(patch, path = "/clusters/{cluster_id}/databases", tag = "Databases",
+    params(("cluster_id" = Uuid, Path, description = "The cluster's id.")),
+    request_body = RenameDatabase, responses((status = 200, body = Database)))]
+async fn rename_database(
+    State(app): State<App>,
+    signed: Signed,
+    Path(id): Path<Uuid>,
+    Body(body): Body<RenameDatabase>,
+) -> Reply<Database> {
+    let change = DatabaseChange { new_name: Some(body.new_name), ..DatabaseChange::default() };
+    let id = ClusterId::from(id);
+    Ok(Json(app.change_database(&signed.caller, id, &body.name, change).await?.into()))
 }
 
 /// What can be changed of a database. What is left out stays.

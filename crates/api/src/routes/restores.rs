@@ -37,7 +37,7 @@ struct When {
     end_time: Option<Timestamp>,
 }
 
-/// The restores into a cluster, newest first.
+/// The restores into a cluster, oldest first unless `pagination.sort_order` is DESC.
 #[utoipa::path(get, path = "/clusters/{cluster_id}/restores", tag = "Restores",
     params(("cluster_id" = Uuid, Path, description = "The destination."), When, Paging),
     responses((status = 200, body = Restores)))]
@@ -48,7 +48,7 @@ async fn list_restores(
     Query(when): Query<When>,
     Query(paging): Query<Paging>,
 ) -> Reply<Restores> {
-    let page = paging.page()?;
+    let page = paging.oldest_first()?;
     let When { start_time, end_time } = when;
     let listed = app.restores(&signed.caller, cluster.into(), start_time, end_time, &page).await?;
     Ok(Json(Restores::new(listed, |restore| app.restore_actions(&signed.caller, restore))))

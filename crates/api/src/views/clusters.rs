@@ -129,9 +129,10 @@ pub struct Region {
     pub internal_dns: String,
     /// Empty here.
     pub private_endpoint_dns: String,
-    /// How many servers are in it.
+    /// How many servers are in it, as it was given. 0 of a serverless cluster, as in the original.
     pub node_count: i32,
-    /// Whether backups are stored in it.
+    /// Whether it is the primary one of a serverless cluster in several regions, as in the original. Of
+    /// any cluster, `strongroom.primary_region` names it.
     pub primary: bool,
 }
 
@@ -146,19 +147,74 @@ pub struct Config {
     pub serverless: Option<ServerlessConfig>,
 }
 
-/// Machines of a dedicated cluster. They are not known here.
+/// Machines of a dedicated cluster. They are not known here: what was given comes back.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DedicatedConfig {
-    /// Empty here.
+    /// Empty if it was not given.
     pub machine_type: String,
-    /// 0 here.
+    /// 0 if it was not given.
     pub num_virtual_cpus: i32,
-    /// 0 here.
+    /// 0 if it was not given.
     pub storage_gib: i32,
     /// 0 here.
     pub memory_gib: f32,
-    /// 0 here.
+    /// 0 if it was not given.
     pub disk_iops: i32,
+}
+
+/// Limits of a serverless cluster. Nothing is limited here: what was given comes back.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct UsageLimits {
+    /// Request units in a month.
+    #[serde(with = "super::some_int64", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = Int64)]
+    pub request_unit_limit: Option<i64>,
+    /// Storage, in MiB.
+    #[serde(with = "super::some_int64", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = Int64)]
+    pub storage_mib_limit: Option<i64>,
+    /// Processors.
+    #[serde(with = "super::some_int64", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = Int64)]
+    pub provisioned_virtual_cpus: Option<i64>,
+}
+
+impl From<model::UsageLimits> for UsageLimits {
+    fn from(limits: model::UsageLimits) -> Self {
+        UsageLimits {
+            request_unit_limit: limits.request_unit_limit,
+            storage_mib_limit: limits.storage_mib_limit,
+            provisioned_virtual_cpus: limits.provisioned_virtual_cpus,
+        }
+    }
+}
+
+/// Who updates a cluster. Here it is always its people, whatever was given.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum UpgradeType {
+    /// Its people.
+    Manual,
+    /// Whoever runs it.
+    Automatic,
+}
+
+impl From<UpgradeType> for model::UpgradeType {
+    fn from(upgrade: UpgradeType) -> Self {
+        match upgrade {
+            UpgradeType::Manual => model::UpgradeType::Manual,
+            UpgradeType::Automatic => model::UpgradeType::Automatic,
+        }
+    }
+}
+
+impl From<model::UpgradeType> for UpgradeType {
+    fn from(upgrade: model::UpgradeType) -> Self {
+        match upgrade {
+            model::UpgradeType::Manual => UpgradeType::Manual,
+            model::UpgradeType::Automatic => UpgradeType::Automatic,
+        }
+    }
 }
 
 /// How a serverless cluster is reached.
@@ -166,8 +222,11 @@ pub struct DedicatedConfig {
 pub struct ServerlessConfig {
     /// Its name.
     pub routing_id: String,
-    /// MANUAL here: people update their servers themselves.
-    pub upgrade_type: String,
+    /// As it was given. Left out: AUTOMATIC of BASIC, MANUAL of others, as in the original.
+    pub upgrade_type: UpgradeType,
+    /// As they were given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage_limits: Option<UsageLimits>,
 }
 
 /// Whether the service takes backups of a cluster.
@@ -239,8 +298,11 @@ pub struct Cluster {
     pub config: Config,
     /// Its regions.
     pub regions: Vec<Region>,
-    /// Empty here.
+    /// As it was given; empty if it was not.
     pub cidr_range: String,
+    /// As it was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network_visibility: Option<String>,
     /// Names and values that people gave it.
     pub labels: BTreeMap<String, String>,
     /// Always false here.
@@ -266,28 +328,40 @@ impl From<ClusterDetail> for Cluster {
     fn from(detail: ClusterDetail) -> Self {
         let cluster = detail.cluster;
         let host = cluster.connection_shown.as_deref().map(host_of).unwrap_or_default();
+        let serverless = cluster.plan.is_serverless();
+        let given = cluster.as_given;
+        let several = serverless && cluster.regions.len() > 1;
+        let node_count = |name: &String| match given.node_counts.get(name) {
+            _ if serverless => 0,
+            Some(count) => *count,
+            None => i32::from(*name == cluster.primary_region),
+        };
         let region = |name: &String| Region {
             sql_dns: host.clone(),
             ui_dns: String::new(),
             internal_dns: String::new(),
             private_endpoint_dns: String::new(),
-            primary: *name == cluster.primary_region,
-            node_count: i32::from(*name == cluster.primary_region),
+            primary: several && *name == cluster.primary_region,
+            node_count: node_count(name),
             name: name.clone(),
         };
         let regions = cluster.regions.iter().map(region).collect();
-        let serverless = cluster.plan.is_serverless();
+        let habit = match cluster.plan {
+            model::Plan::Basic => UpgradeType::Automatic,
+            _ => UpgradeType::Manual,
+        };
         let config = Config {
             dedicated: (!serverless).then(|| DedicatedConfig {
-                machine_type: String::new(),
-                num_virtual_cpus: 0,
-                storage_gib: 0,
+                machine_type: given.machine_type.unwrap_or_default(),
+                num_virtual_cpus: given.num_virtual_cpus.unwrap_or_default(),
+                storage_gib: given.storage_gib.unwrap_or_default(),
                 memory_gib: 0.0,
-                disk_iops: 0,
+                disk_iops: given.disk_iops.unwrap_or_default(),
             }),
             serverless: serverless.then(|| ServerlessConfig {
                 routing_id: cluster.name.clone(),
-                upgrade_type: "MANUAL".to_owned(),
+                upgrade_type: given.upgrade_type.map_or(habit, Into::into),
+                usage_limits: given.usage_limits.map(Into::into),
             }),
         };
         let provider = Provider::from(cluster.provider);
@@ -308,7 +382,8 @@ impl From<ClusterDetail> for Cluster {
             operation_status: cluster.operation_status,
             config,
             regions,
-            cidr_range: String::new(),
+            cidr_range: given.cidr_range.unwrap_or_default(),
+            network_visibility: given.network_visibility,
             labels: cluster.labels,
             is_customer_cloud_account: false,
             delete_protection: match cluster.delete_protection {
@@ -476,10 +551,12 @@ impl From<Vec<(String, usize)>> for AvailableRegions {
 /// A major version of servers.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ClusterVersion {
-    /// Its number.
+    /// Its number after a v, as `cockroach_version` of a cluster begins.
     pub version: String,
     /// SUPPORTED.
     pub support_status: String,
+    /// When PostgreSQL's project ends its support.
+    pub support_end: Timestamp,
     /// REGULAR.
     pub release_type: String,
     /// Later versions. Backups can be restored into them.
@@ -500,10 +577,11 @@ impl From<Vec<u32>> for ClusterVersions {
         let version = |version: &u32| {
             let later = versions.iter().filter(|other| *other > version);
             ClusterVersion {
-                version: version.to_string(),
+                version: format!("v{version}"),
                 support_status: "SUPPORTED".to_owned(),
                 release_type: "REGULAR".to_owned(),
-                allowed_upgrades: later.map(u32::to_string).collect(),
+                support_end: support_end(*version),
+                allowed_upgrades: later.map(|version| format!("v{version}")).collect(),
             }
         };
         ClusterVersions {
@@ -511,6 +589,22 @@ impl From<Vec<u32>> for ClusterVersions {
             pagination: Pagination::only(),
         }
     }
+}
+
+/// When PostgreSQL's project ends the support of a major version, as published: five years after its
+/// first release, on a day in November.
+fn support_end(major: u32) -> Timestamp {
+    let day = match major {
+        13 => 13,
+        14 => 12,
+        15 => 11,
+        16 => 9,
+        17 => 8,
+        _ => 14,
+    };
+    let year = i16::try_from(major + 2012).unwrap_or(i16::MAX);
+    let day = jiff::civil::date(year.min(9000), 11, day);
+    day.to_zoned(jiff::tz::TimeZone::UTC).map(|day| day.timestamp()).unwrap_or(Timestamp::MAX)
 }
 
 /// What was found out about a server.

@@ -57,3 +57,39 @@ pub mod int64 {
         serializer.collect_str(value)
     }
 }
+
+/// The same where there may be none: `#[serde(with = "crate::views::some_int64")]`. Read from a number,
+/// too, which some clients send.
+pub mod some_int64 {
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Text(String),
+        Number(i64),
+    }
+
+    /// Writes it as text.
+    pub fn serialize<S: Serializer>(value: &Option<i64>, serializer: S) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(value) => serializer.collect_str(value),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    /// Reads it.
+    pub fn deserialize<'de, D: Deserializer<'de>>(reader: D) -> Result<Option<i64>, D::Error> {
+        match Option::<Written>::deserialize(reader)? {
+            None => Ok(None),
+            Some(Written::Number(number)) => Ok(Some(number)),
+            Some(Written::Text(text)) => match text.parse() {
+                Ok(number) => Ok(Some(number)),
+                Err(_) => Err(de::Error::invalid_value(
+                    de::Unexpected::Str(&text),
+                    &"an integer of 64 bits, as text",
+                )),
+            },
+        }
+    }
+}

@@ -84,6 +84,46 @@ async fn without_its_account_a_key_opens_nothing() {
 }
 
 #[tokio::test]
+async fn accounts_are_found_by_name_and_role() {
+    let (service, admin) = with_key().await;
+    for (name, roles) in [
+        ("deploy", vec!["CLUSTER_ADMIN", "CLUSTER_CREATOR"]),
+        ("ci", vec!["CLUSTER_ADMIN"]),
+        ("audit", vec!["BILLING_VIEWER"]),
+        ("ci2", vec![]),
+    ] {
+        let role = |role: &str| json!({ "name": role, "resource": { "type": "ORGANIZATION" } });
+        let roles: Vec<_> = roles.into_iter().map(role).collect();
+        let body = json!({ "name": name, "description": "", "roles": roles });
+        let made = service.ask(&admin, Method::POST, "/service-accounts", body).await;
+        assert_eq!(made.status, StatusCode::OK, "{made:?}");
+    }
+    for (query, expected) in [
+        ("", &["audit", "ci", "ci2", "deploy", "test"][..]),
+        ("?pagination.sort_order=DESC", &["test", "deploy", "ci2", "ci", "audit"]),
+        ("?service_account_name=ci", &["ci"]),
+        ("?service_account_name=CI", &[]),
+        ("?roles=CLUSTER_ADMIN", &["ci", "deploy"]),
+        ("?roles=BILLING_VIEWER,CLUSTER_CREATOR", &["audit", "deploy"]),
+        ("?roles=BILLING_VIEWER&roles=CLUSTER_CREATOR", &["audit", "deploy"]),
+        ("?roles=CLUSTER_ADMIN&service_account_name=deploy", &["deploy"]),
+        ("?roles=FOLDER_MOVER", &[]),
+    ] {
+        let listed = service.get(&admin, &format!("/service-accounts{query}")).await;
+        let names: Vec<_> = listed.body["service_accounts"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|account| account["name"].as_str().unwrap())
+            .collect();
+        assert_eq!(names, expected, "{query}");
+    }
+    let refused = service.get(&admin, "/service-accounts?roles=AUDITOR").await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{refused:?}");
+    assert!(refused.body["message"].as_str().unwrap().contains("AUDITOR"), "{refused:?}");
+}
+
+#[tokio::test]
 async fn who_asks_too_often_is_told_when_to_ask_again() {
     let service = TestService::start_with(|_| ()).await;
     let key = service.key(&[]).await;

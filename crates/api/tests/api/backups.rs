@@ -52,6 +52,36 @@ async fn work(service: &TestService) {
     while worker.run_one(&never).await.unwrap() {}
 }
 
+#[tokio::test]
+async fn backups_are_listed_oldest_first_unless_it_is_said_otherwise() {
+    let service = TestService::start().await;
+    let (cluster, _folder) = attach(&service, Plan::Dedicated, "postgresql://db").await;
+    let key = service.key(&[Role::ClusterOperatorWriter]).await;
+    let mut taken = Vec::new();
+    for _ in 0..3 {
+        taken.push(json!(service.backup_of(cluster).await.id));
+        service.clock.advance(jiff::SignedDuration::from_mins(1));
+    }
+    let path = format!("/clusters/{cluster}/backups");
+    let ids = |answer: &Value| {
+        let backups = answer["backups"].as_array().unwrap();
+        backups.iter().map(|backup| backup["id"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(&service.get(&key, &path).await.body), taken);
+    let ascending = service.get(&key, &format!("{path}?pagination.sort_order=ASC")).await.body;
+    assert_eq!(ids(&ascending), taken);
+    let first = service.get(&key, &format!("{path}?pagination.limit=2")).await.body;
+    let token = first["pagination"]["next_page"].as_str().unwrap();
+    let rest = service.get_with(&key, &path, &[("pagination.page", token)]).await.body;
+    assert_eq!([ids(&first), ids(&rest)].concat(), taken);
+    taken.reverse();
+    let descending = [("pagination.sort_order", "DESC"), ("pagination.limit", "2")];
+    let first = service.get_with(&key, &path, &descending).await.body;
+    let token = first["pagination"]["next_page"].as_str().unwrap();
+    let rest = service.get_with(&key, &path, &[("pagination.page", token)]).await.body;
+    assert_eq!([ids(&first), ids(&rest)].concat(), taken, "a token has its own order");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_is_asked_for_followed_and_listed() {
     let server = testkit::Cluster::builder().start();

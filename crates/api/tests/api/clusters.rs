@@ -116,7 +116,21 @@ async fn a_server_is_attached_seen_changed_and_deleted() {
     assert_eq!(all.body["clusters"][0]["id"], cluster["id"]);
     assert_eq!(service.get(&key, &path).await.body["state"], "DELETED");
     let again = service.ask(&key, Method::DELETE, &path, Value::Null).await;
-    assert_eq!(again.status, StatusCode::BAD_REQUEST, "{again:?}");
+    assert_eq!(again.status, StatusCode::NOT_FOUND, "{again:?}");
+    // What is gone is not there; what stays is.
+    for gone in ["/databases", "/sql-users", "/connection-string"] {
+        let gone = service.get(&key, &format!("{path}{gone}")).await;
+        assert_eq!(
+            (gone.status, &gone.body["code"]),
+            (StatusCode::NOT_FOUND, &json!(5)),
+            "{gone:?}"
+        );
+        assert_eq!(gone.body["message"], "cluster books was deleted");
+    }
+    let gone = service.ask(&key, Method::PATCH, &path, json!({ "labels": {} })).await;
+    assert_eq!(gone.status, StatusCode::NOT_FOUND, "{gone:?}");
+    let backups = service.get(&key, &format!("{path}/backups")).await;
+    assert_eq!(backups.status, StatusCode::OK, "{backups:?}");
 
     let events = service
         .app
@@ -292,14 +306,7 @@ async fn backups_go_into_the_region_or_the_primary_one() {
         let placed = attached(json!({ "regions": both, "primary_region": primary })).await;
         let ours = &placed.body["strongroom"];
         assert_eq!((&ours["storage_location_id"], &ours["regions"]), (location, &both));
-        let primaries: Vec<_> = placed.body["regions"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .filter(|region| region["primary"] == true)
-            .map(|region| &region["name"])
-            .collect();
-        assert_eq!(primaries, [primary]);
+        assert_eq!(ours["primary_region"], primary);
         let elsewhere = json!({
             "regions": both, "primary_region": primary, "storage_location_id": other,
         });
@@ -529,4 +536,147 @@ async fn the_connection_can_be_changed_after_another_look() {
     assert_eq!(nodes.body["nodes"][0]["status"], "NOT_READY", "{nodes:?}");
     let databases = service.get(&key, &format!("{path}/databases")).await;
     assert_eq!(databases.status, StatusCode::SERVICE_UNAVAILABLE, "{databases:?}");
+}
+
+/// The names of the regions that are shown as primary.
+fn primaries(cluster: &Value) -> Vec<&str> {
+    let regions = cluster["regions"].as_array().unwrap().iter();
+    regions
+        .filter(|region| region["primary"] == true)
+        .map(|region| region["name"].as_str().unwrap())
+        .collect()
+}
+
+/// The numbers of nodes that are shown of the regions.
+fn node_counts(cluster: &Value) -> Vec<i64> {
+    let regions = cluster["regions"].as_array().unwrap().iter();
+    regions.map(|region| region["node_count"].as_i64().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn what_clients_of_the_original_say_of_machines_comes_back() {
+    let server = Cluster::start();
+    let service = TestService::start().await;
+    let key = service.key(&[Role::OrgAdmin]).await;
+    for region in ["us-east1", "us-west1"] {
+        location(&service, &key, region).await;
+    }
+    let body = json!({
+        "name": "serverless", "provider": "GCP", "strongroom": { "url": server.url("postgres") },
+        "spec": { "plan": "STANDARD", "customer_cloud_account": { "id": "x" }, "edition": "x",
+            "host": "x", "serverless": {
+                "regions": ["us-east1", "us-west1"], "primary_region": "us-west1",
+                "upgrade_type": "AUTOMATIC", "with_empty_ip_allowlist": true, "spend_limit": 100,
+                "usage_limits": { "request_unit_limit": "9007199254740993", "storage_mib_limit": 5 },
+        } },
+    });
+    let made = attach(&service, &key, body).await;
+    assert_eq!(made.status, StatusCode::OK, "{made:?}");
+    let limits = json!({ "request_unit_limit": "9007199254740993", "storage_mib_limit": "5" });
+    let shown = &made.body["config"]["serverless"];
+    assert_eq!((&shown["upgrade_type"], &shown["usage_limits"]), (&json!("AUTOMATIC"), &limits));
+    assert_eq!((primaries(&made.body), node_counts(&made.body)), (vec!["us-west1"], vec![0, 0]));
+    let path = path(&made.body);
+    assert_eq!(service.get(&key, &path).await.body, made.body);
+
+    let patch = async |body: Value| service.ask(&key, Method::PATCH, &path, body).await;
+    let fewer = json!({ "usage_limits": { "provisioned_virtual_cpus": "2" }, "spend_limit": null });
+    let changed = patch(json!({ "serverless": fewer })).await;
+    let shown = &changed.body["config"]["serverless"];
+    assert_eq!(shown["usage_limits"], json!({ "provisioned_virtual_cpus": "2" }), "{changed:?}");
+    assert_eq!(shown["upgrade_type"], "AUTOMATIC", "what is left out stays");
+    assert_eq!(service.get(&key, &path).await.body, changed.body);
+
+    let machines = json!({
+        "region_nodes": { "us-east1": 3, "us-west1": 2 }, "cidr_range": "172.28.0.0/16",
+        "network_visibility": "PRIVATE", "region_machine_specs": {}, "cmek_region_specs": [{}],
+        "hardware": { "storage_gib": 35, "disk_iops": 450,
+            "machine_spec": { "machine_type": "m6i.xlarge", "num_virtual_cpus": 4 } },
+    });
+    let changed = patch(json!({ "plan": "ADVANCED", "dedicated": machines })).await;
+    assert_eq!(changed.status, StatusCode::OK, "{changed:?}");
+    assert_eq!(
+        changed.body["config"]["dedicated"],
+        json!({ "machine_type": "m6i.xlarge", "num_virtual_cpus": 4, "storage_gib": 35,
+            "memory_gib": 0.0, "disk_iops": 450 })
+    );
+    assert_eq!(changed.body["cidr_range"], "172.28.0.0/16");
+    assert_eq!(changed.body["network_visibility"], "PRIVATE");
+    assert_eq!(node_counts(&changed.body), [3, 2]);
+    assert!(primaries(&changed.body).is_empty(), "only serverless clusters have a primary region");
+    assert_eq!(changed.body["strongroom"]["primary_region"], "us-west1");
+
+    for (wrong, message) in [
+        (json!({ "serverless": { "upgrade_type": "NEVER" } }), "unknown variant `NEVER`"),
+        (json!({ "serverless": { "usage_limits": { "cpus": "1" } } }), "unknown field `cpus`"),
+        (
+            json!({ "serverless": { "usage_limits": { "storage_mib_limit": "1x" } } }),
+            "an integer of 64 bits",
+        ),
+        (json!({ "serverless": { "usage_limits": { "storage_mib_limit": "-1" } } }), "-1 is no"),
+        (json!({ "dedicated": { "hardware": { "storage_gb": 1 } } }), "unknown field `storage_gb`"),
+        (json!({ "dedicated": { "cidr_range": "x".repeat(64) } }), "can not be kept"),
+        (json!({ "spend_limit": 1 }), "unknown field `spend_limit`"),
+    ] {
+        let refused = patch(wrong.clone()).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{wrong}: {refused:?}");
+        assert!(refused.body["message"].as_str().unwrap().contains(message), "{refused:?}");
+    }
+    assert_eq!(
+        service.get(&key, &path).await.body,
+        changed.body,
+        "what is refused changes nothing"
+    );
+}
+
+#[tokio::test]
+async fn the_version_of_a_server_is_confirmed_and_never_changed() {
+    let server = Cluster::start();
+    let service = TestService::start().await;
+    let key = service.key(&[Role::OrgAdmin]).await;
+    let mut body = a_cluster("ledger", &server.url("postgres"));
+    body["spec"]["plan"] = json!("BASIC");
+    let made = attach(&service, &key, body).await;
+    assert_eq!(made.body["config"]["serverless"]["upgrade_type"], "AUTOMATIC", "{made:?}");
+    assert!(primaries(&made.body).is_empty(), "there is but one region");
+    let path = path(&made.body);
+    let patch = async |version: &str| {
+        service.ask(&key, Method::PATCH, &path, json!({ "cockroach_version": version })).await
+    };
+    let major = server.version();
+    for same in [format!("v{major}"), format!("v{major}.4"), major.to_string()] {
+        let answer = patch(&same).await;
+        assert_eq!((answer.status, &answer.body), (StatusCode::OK, &made.body), "{same}");
+    }
+    for other in [format!("v{}.4", major + 1), "v1".to_owned(), "latest".to_owned(), String::new()]
+    {
+        let refused = patch(&other).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{other}: {refused:?}");
+        assert!(
+            refused.body["message"].as_str().unwrap().contains("its version is not ours to change"),
+            "{refused:?}"
+        );
+        assert!(hint(&refused).contains("upgrade PostgreSQL"), "{refused:?}");
+    }
+
+    let versions = service.get(&key, "/cluster-versions").await.body["versions"].clone();
+    let ends: Vec<_> = versions
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (one["version"].as_str().unwrap(), one["support_end"].as_str().unwrap()))
+        .collect();
+    // As PostgreSQL publishes them.
+    assert_eq!(
+        ends,
+        [
+            ("v18", "2030-11-14T00:00:00Z"),
+            ("v17", "2029-11-08T00:00:00Z"),
+            ("v16", "2028-11-09T00:00:00Z"),
+            ("v15", "2027-11-11T00:00:00Z"),
+            ("v14", "2026-11-12T00:00:00Z"),
+            ("v13", "2025-11-13T00:00:00Z"),
+        ]
+    );
+    assert_eq!(versions[1]["allowed_upgrades"], json!(["v18"]));
 }

@@ -78,6 +78,20 @@ async fn databases_are_made_renamed_and_dropped_on_the_server() {
     assert_eq!(own.status, StatusCode::CONFLICT, "{own:?}");
     assert!(own.body["message"].as_str().unwrap().contains("the one that Strongroom connects to"));
 
+    // The same with both names in the body, as other versions of the original's clients ask.
+    let other = async |body: Value| service.ask(&key, Method::PATCH, &databases, body).await;
+    let there = other(json!({ "name": "store", "new_name": "market" })).await;
+    assert_eq!((there.status, &there.body["name"]), (StatusCode::OK, &json!("market")));
+    let back = other(json!({ "name": "market", "new_name": "store" })).await;
+    assert_eq!((back.status, &back.body["name"]), (StatusCode::OK, &json!("store")));
+    let missing = other(json!({ "name": "market", "new_name": "x" })).await;
+    assert_eq!(missing.status, StatusCode::NOT_FOUND, "{missing:?}");
+    for half in [json!({ "name": "store" }), json!({ "new_name": "store" })] {
+        let refused = other(half).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{refused:?}");
+        assert!(refused.body["message"].as_str().unwrap().contains("missing field"));
+    }
+
     // Not while somebody uses it.
     let session =
         tokio_postgres::connect(&server.url("store"), tokio_postgres::NoTls).await.unwrap();
@@ -110,8 +124,15 @@ async fn databases_are_made_renamed_and_dropped_on_the_server() {
     let events = service.app.catalog().audit_events(&filter, &Page::default()).await.unwrap().items;
     let told: Vec<_> = events.iter().map(|event| event.event.action.as_str()).collect();
     assert_eq!(
-        told[..4],
-        ["DATABASE_DROPPED", "DATABASE_RENAMED", "DATABASE_CREATED", "DATABASE_CREATED"]
+        told[..6],
+        [
+            "DATABASE_DROPPED",
+            "DATABASE_RENAMED",
+            "DATABASE_RENAMED",
+            "DATABASE_RENAMED",
+            "DATABASE_CREATED",
+            "DATABASE_CREATED"
+        ]
     );
 }
 

@@ -123,9 +123,14 @@ async fn credentials_that_can_not_be_read_are_nobody() {
 async fn versions_are_the_originals() {
     let service = TestService::start().await;
     let key = service.key(&[]).await;
-    for (version, status) in
-        [("2024-09-16", 200), ("2022-03-31", 200), ("latest", 400), ("", 400), ("2020-01-01", 400)]
-    {
+    for (version, status) in [
+        ("2026-09-15", 200),
+        ("2024-09-16", 200),
+        ("2022-03-31", 200),
+        ("latest", 400),
+        ("", 400),
+        ("2020-01-01", 400),
+    ] {
         let request = service.request(Method::GET, "/organization").bearer_auth(&key);
         let answered = answer(request.header("cc-version", version)).await;
         assert_eq!(answered.status.as_u16(), status, "{version}: {answered:?}");

@@ -140,9 +140,21 @@ async fn a_table_gets_another_name_and_a_waiting_restore_is_cancelled() {
         (&json!("FAILED"), &json!(1))
     );
     assert_eq!(cancelled.body["strongroom"]["state"], "CANCELED");
-    let made = shops.post("/restores", body).await;
+    shops.service.clock.advance(jiff::SignedDuration::from_secs(1));
+    let again = shops.post("/restores", body).await;
     work(&shops.service.app).await;
-    assert_eq!(made.status, StatusCode::OK, "{made:?}");
+    assert_eq!(again.status, StatusCode::OK, "{again:?}");
+    for (order, expected) in [
+        ("", [&made, &again]),
+        ("?pagination.sort_order=ASC", [&made, &again]),
+        ("?pagination.sort_order=DESC", [&again, &made]),
+    ] {
+        let path = shops.path(&format!("/restores{order}"));
+        let listed = shops.service.get(&shops.key, &path).await.body;
+        let ids: Vec<_> =
+            listed["restores"].as_array().unwrap().iter().map(|one| &one["id"]).collect();
+        assert_eq!(ids, expected.map(|restore| &restore.body["id"]), "{order}");
+    }
     assert_eq!(shops.target_server.psql("postgres", "SELECT count(*) FROM again"), "2000");
 }
 

@@ -49,6 +49,7 @@ CREATE TABLE service_accounts (
     updated_at timestamptz NOT NULL
 );
 CREATE INDEX service_accounts_by_time ON service_accounts (created_at, id);
+CREATE INDEX service_accounts_in_order ON service_accounts (name, id);
 
 CREATE TABLE api_keys (
     id uuid PRIMARY KEY,
@@ -130,6 +131,7 @@ CREATE TABLE clusters (
     folder_id uuid,
     location_id uuid REFERENCES storage_locations (id),
     labels jsonb NOT NULL,
+    as_given jsonb NOT NULL,
     delete_protection boolean NOT NULL,
     creator text COLLATE "C",
     created_at timestamptz NOT NULL,

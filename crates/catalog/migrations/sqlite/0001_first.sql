@@ -49,6 +49,7 @@ CREATE TABLE service_accounts (
     updated_at TEXT NOT NULL
 ) STRICT;
 CREATE INDEX service_accounts_by_time ON service_accounts (created_at, id);
+CREATE INDEX service_accounts_in_order ON service_accounts (name, id);
 
 CREATE TABLE api_keys (
     id TEXT PRIMARY KEY,
@@ -131,6 +132,7 @@ CREATE TABLE clusters (
     folder_id TEXT,
     location_id TEXT REFERENCES storage_locations (id),
     labels TEXT NOT NULL,
+    as_given TEXT NOT NULL,
     delete_protection INTEGER NOT NULL,
     creator TEXT,
     created_at TEXT NOT NULL,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::json;
 use strongroom_catalog::audit::{Actor, AuditEvent, EventFilter, NewEvent, Outcome, TICK};
 use strongroom_catalog::grants::{Grantee, Resource, Role};
+use strongroom_catalog::service_accounts::AccountFilter;
 use strongroom_catalog::sessions::Lifetime;
 use strongroom_catalog::users::{HashedPassword, NewUser};
 use strongroom_catalog::{
@@ -209,7 +210,8 @@ on_both! {
         write.delete_service_account(account.id).await.unwrap();
         write.commit().await.unwrap();
         assert!(catalog.authenticate(&other_secret).await.unwrap().is_none());
-        assert!(catalog.service_accounts(&Page::default()).await.unwrap().items.is_empty());
+        let all = AccountFilter::default();
+        assert!(catalog.service_accounts(&all, &Page::default()).await.unwrap().items.is_empty());
     }
 
     async fn roles_are_granted_and_taken_away(test: Test) {

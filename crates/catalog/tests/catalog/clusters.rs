@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use strongroom_catalog::backup_settings::SettingsChange;
 use strongroom_catalog::clusters::{
-    ClusterChange, ClusterFilter, ClusterState, Connection, Engine, Plan, Provider,
+    AsGiven, ClusterChange, ClusterFilter, ClusterState, Connection, Engine, Plan, Provider,
+    UpgradeType, UsageLimits,
 };
 use strongroom_catalog::jobs::{JobKind, JobState, NewJob};
 use strongroom_catalog::storage_locations::LocationSecrets;
@@ -63,6 +64,15 @@ on_both! {
             folder: Some(Some(FolderId::new())),
             location: None,
             labels: Some(BTreeMap::new()),
+            as_given: Some(AsGiven {
+                usage_limits: Some(UsageLimits {
+                    request_unit_limit: Some(i64::MAX),
+                    ..UsageLimits::default()
+                }),
+                upgrade_type: Some(UpgradeType::Manual),
+                node_counts: BTreeMap::from([("eu".to_owned(), 3)]),
+                ..AsGiven::default()
+            }),
             delete_protection: Some(true),
         };
         let new = write.change_cluster(old.id, &change).await.unwrap();
@@ -78,6 +88,7 @@ on_both! {
         assert_eq!(new.system_identifier.as_deref(), Some("7300000000000000001"));
         assert_eq!((new.folder, out.folder), (change.folder.unwrap(), None));
         assert!(new.labels.is_empty() && new.delete_protection);
+        assert_eq!((old.as_given, Some(out.as_given)), (AsGiven::default(), change.as_given));
         let connection = catalog.connection(old.id).await.unwrap();
         assert_eq!(connection.expose(), "postgresql://b:c@d/e");
 

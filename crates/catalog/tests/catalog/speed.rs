@@ -22,8 +22,8 @@ const SLACK: u32 = 10;
 const FILL: [&str; 4] = [
     "INSERT INTO clusters SELECT UUID(1000 + n), 'cluster ' || n, engine, plan, provider, regions, \
      primary_region, state, operation_status, connection_sealed, connection_shown, server_version, \
-     system_identifier, folder_id, location_id, labels, delete_protection, creator, created_at, \
-     updated_at, deleted_at FROM clusters CROSS JOIN (SERIES(999)) AS series(n)",
+     system_identifier, folder_id, location_id, labels, as_given, delete_protection, creator, \
+     created_at, updated_at, deleted_at FROM clusters CROSS JOIN (SERIES(999)) AS series(n)",
     "INSERT INTO backup_settings SELECT id, TRUE, 60, 30, 0, NULL, 1, created_at FROM clusters",
     "INSERT INTO backups SELECT UUID(1000000 + n), UUID(1001 + n % 999), location_id, \
      NAME(data_from, n * 36), kind, parent_engine_id, full_engine_id, LATER(data_from, n * 36), \

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use jiff::Timestamp;
-use strongroom_catalog::clusters::{ClusterFilter, ClusterSort, Provider};
+use strongroom_catalog::clusters::{AsGiven, ClusterFilter, ClusterSort, Provider};
 use strongroom_catalog::jobs::JobFilter;
 use strongroom_catalog::{Catalog, FakeClock, Order, Page, Secret};
 use strongroom_controlplane::app::attach::{ClusterRequest, PlaceRequest};
@@ -84,6 +84,7 @@ async fn attach(app: &App, file: &Path) -> Result<()> {
             place: PlaceRequest::default(),
             labels: BTreeMap::new(),
             delete_protection: false,
+            as_given: AsGiven::default(),
             folder: None,
         };
         let caller = Caller::system("strongroom simulate");

@@ -3,7 +3,7 @@
 use serde_json::json;
 use strongroom_catalog::api_keys::ApiKey;
 use strongroom_catalog::grants::{Grant, Grantee, Resource, Role};
-use strongroom_catalog::service_accounts::ServiceAccount;
+use strongroom_catalog::service_accounts::{AccountFilter, ServiceAccount};
 use strongroom_catalog::{ApiKeyId, Listed, Page, Secret, ServiceAccountId};
 use uuid::Uuid;
 
@@ -36,10 +36,15 @@ fn checked_description(text: &str) -> Result<&str> {
 }
 
 impl App {
-    /// All service accounts.
-    pub async fn service_accounts(&self, caller: &Caller, page: &Page) -> Result<Listed<Account>> {
+    /// Service accounts, by name.
+    pub async fn service_accounts(
+        &self,
+        caller: &Caller,
+        filter: &AccountFilter,
+        page: &Page,
+    ) -> Result<Listed<Account>> {
         caller.require(Permission::ManageOrganization)?;
-        let listed = self.catalog().service_accounts(page).await?;
+        let listed = self.catalog().service_accounts(filter, page).await?;
         let Listed { items, next, previous, as_of } = listed;
         let ids: Vec<Uuid> = items.iter().map(|account| account.id.uuid()).collect();
         let grants = self.catalog().grants_of_all(&ids).await?;

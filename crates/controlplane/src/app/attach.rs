@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 use strongroom_catalog::backup_settings::SettingsChange;
 use strongroom_catalog::clusters::{
-    Cluster, ClusterChange, ClusterState, Connection, Engine, NewCluster, Plan, Provider,
+    AsGiven, Cluster, ClusterChange, ClusterState, Connection, Engine, NewCluster, Plan, Provider,
 };
 use strongroom_catalog::grants::{Grant, Resource, Role};
 use strongroom_catalog::page::MAX_LIMIT;
@@ -54,6 +54,8 @@ pub struct ClusterRequest {
     pub delete_protection: bool,
     /// The folder that it lies in.
     pub folder: Option<FolderId>,
+    /// What clients of the original say of machines and limits.
+    pub as_given: AsGiven,
 }
 
 /// Where a cluster is, and where its backups go. What is left out follows from the rest.
@@ -92,6 +94,11 @@ pub struct ClusterPatch {
     pub delete_protection: Option<bool>,
     /// Another folder, or none.
     pub folder: Option<Option<FolderId>>,
+    /// What clients of the original say of machines and limits, in place of what they said before.
+    pub as_given: AsGiven,
+    /// The version that the server is thought to have, such as `v16.4`. Another major version is
+    /// refused.
+    pub version: Option<String>,
 }
 
 /// What was found out about a server.
@@ -137,10 +144,20 @@ impl App {
         request: ClusterRequest,
     ) -> Result<ClusterDetail> {
         caller.require(Permission::CreateClusters)?;
-        let ClusterRequest { name, url, plan, provider, place, labels, delete_protection, folder } =
-            request;
+        let ClusterRequest {
+            name,
+            url,
+            plan,
+            provider,
+            place,
+            labels,
+            delete_protection,
+            folder,
+            as_given,
+        } = request;
         let name = checked_name("cluster", &name)?.to_owned();
         check_labels(&labels)?;
+        check_given(&as_given)?;
         let url = url.filter(|url| !url.expose().is_empty()).ok_or_else(|| {
             Error::invalid("it is not said how to connect to the cluster").hint(
                 "Strongroom attaches servers that there are, and makes none: send strongroom.url, such \
@@ -177,7 +194,11 @@ impl App {
         };
         let mut write = self.catalog().begin().await?;
         let made = write.create_cluster(&new).await?;
-        let known = ClusterChange { server: Some(server_of(&found)), ..ClusterChange::default() };
+        let known = ClusterChange {
+            server: Some(server_of(&found)),
+            as_given: Some(as_given),
+            ..ClusterChange::default()
+        };
         let made = write.change_cluster(made.id, &known).await?;
         let frequency = cadence::default_frequency(plan);
         let retention = cadence::DEFAULT_RETENTION;
@@ -217,6 +238,10 @@ impl App {
         };
         if let Some(labels) = &change.labels {
             check_labels(labels)?;
+        }
+        if patch.as_given != AsGiven::default() {
+            check_given(&patch.as_given)?;
+            change.as_given = Some(patch.as_given.over(old.as_given.clone()));
         }
         if let Some(name) = &patch.name {
             change.name = Some(checked_name("cluster", name)?.to_owned());
@@ -261,6 +286,10 @@ impl App {
             change.server = Some(server_of(&found));
             // One that came back with a rebuilt catalog waits for this.
             change.state = (old.state == ClusterState::Locked).then_some(ClusterState::Created);
+        }
+        if let Some(version) = &patch.version {
+            let found = change.server.as_ref().map(|(version, _)| version.as_str());
+            check_version(&old.name, found.or(old.server_version.as_deref()), version)?;
         }
 
         let mut write = self.catalog().begin().await?;
@@ -446,6 +475,62 @@ fn server_of(found: &Inspection) -> (String, Option<String>) {
     (found.version.clone(), found.system_identifier.clone())
 }
 
+/// Refuses what is too long to be kept, or less than nothing.
+fn check_given(given: &AsGiven) -> Result<()> {
+    let (most, longest) = LABELS;
+    let texts = [&given.machine_type, &given.cidr_range, &given.network_visibility];
+    let regions = given.node_counts.keys();
+    if let Some(text) = (texts.into_iter().flatten().chain(regions))
+        .find(|text| text.chars().count() > longest || text.chars().any(char::is_control))
+    {
+        return Err(Error::invalid(format!("'{text}' can not be kept with the cluster")).hint(
+            format!("such words have at most {longest} characters, and no control characters"),
+        ));
+    }
+    if given.node_counts.len() > most {
+        return Err(Error::invalid(format!(
+            "numbers of nodes are given for more than {most} regions"
+        )));
+    }
+    let limits = given.usage_limits.unwrap_or_default();
+    let sizes = [given.storage_gib, given.num_virtual_cpus, given.disk_iops].into_iter().flatten();
+    let mut numbers =
+        [limits.request_unit_limit, limits.storage_mib_limit, limits.provisioned_virtual_cpus]
+            .into_iter()
+            .flatten()
+            .chain(sizes.chain(given.node_counts.values().copied()).map(i64::from));
+    match numbers.find(|number| *number < 0) {
+        None => Ok(()),
+        Some(number) => Err(Error::invalid(format!(
+            "{number} is no size of a machine, no number of nodes, and no limit"
+        ))
+        .hint("none of them is negative")),
+    }
+}
+
+/// Refuses a version that is not the server's: upgrading is not ours to do.
+fn check_version(cluster: &str, present: Option<&str>, wanted: &str) -> Result<()> {
+    if major(wanted).is_some() && major(wanted) == present.and_then(major) {
+        return Ok(());
+    }
+    let present = present.map_or("an unknown version".to_owned(), |present| format!("v{present}"));
+    Err(Error::precondition(format!(
+        "cluster {cluster} can not be made {wanted:?}: its server is {present}, and its version is not \
+         ours to change"
+    ))
+    .hint(
+        "upgrade PostgreSQL on the server, and PATCH the cluster with strongroom.url, at which the \
+         server is asked again",
+    ))
+}
+
+/// The major version in `v16.4`, `16.4 (Debian)` or `16`.
+fn major(version: &str) -> Option<u32> {
+    let version = version.trim_start_matches('v');
+    let digits = version.find(|c: char| !c.is_ascii_digit()).unwrap_or(version.len());
+    version[..digits].parse().ok()
+}
+
 fn check_labels(labels: &BTreeMap<String, String>) -> Result<()> {
     let (most, longest) = LABELS;
     if labels.len() > most {
@@ -481,6 +566,7 @@ fn differences(
         "folder",
         "location",
         "labels",
+        "as_given",
         "delete_protection",
         "connection_shown",
         "server_version",

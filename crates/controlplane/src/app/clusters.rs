@@ -76,8 +76,9 @@ pub(crate) fn usable(cluster: &Cluster) -> Result<()> {
     }
 }
 
+/// There is nothing left that could be asked of a deleted cluster but itself and its backups.
 pub(crate) fn deleted(cluster: &Cluster) -> Error {
-    Error::precondition(format!("cluster {} was deleted", cluster.name))
+    Error::new(Kind::NotFound, format!("cluster {} was deleted", cluster.name))
         .hint("its backups can be restored into another cluster")
 }
 

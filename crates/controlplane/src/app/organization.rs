@@ -9,11 +9,12 @@ use crate::{Caller, Error, Kind, Permission, Result};
 /// The most characters of a name that people give.
 pub(crate) const LONGEST_NAME: usize = 100;
 
-/// A name without space around it; refused if it is empty, long, or has control characters.
+/// A name that is stored as it is given; refused if it is empty, long, or has space around it or control
+/// characters.
 pub(crate) fn checked_name<'a>(what: &str, name: &'a str) -> Result<&'a str> {
-    let name = name.trim();
     let wrong = match name.chars().count() {
         0 => "it is empty".to_owned(),
+        _ if name.trim() != name => "it begins or ends with space".to_owned(),
         length if length > LONGEST_NAME => {
             format!("it has {length} characters, and {LONGEST_NAME} are the most")
         }

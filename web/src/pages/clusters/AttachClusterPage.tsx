@@ -258,7 +258,7 @@ interface Answers {
 /** The original's request has no place for what is ours, and wants a provider of its own three. */
 function request({ url, name, plan, provider, regions, primary, location }: Answers): CreateCluster {
   return {
-    name,
+    name: name.trim(),
     provider: provider === 'SELF_HOSTED' ? 'GCP' : (provider as CreateCluster['provider']),
     spec: {},
     strongroom: {

@@ -32,7 +32,7 @@ function Settings({ organization }: { organization: Organization }) {
   const submit = (event: FormEvent) => {
     event.preventDefault();
     // The form is made anew from what was saved, so its own callbacks would not be called any more.
-    rename.mutateAsync(name).then(
+    rename.mutateAsync(name.trim()).then(
       () => notifications.show({ message: 'The name was saved.' }),
       () => undefined,
     );

@@ -177,8 +177,10 @@ function CreateAccount({ onClose }: { onClose: () => void }) {
       failed="Not added"
       size="lg"
       sending={create}
-      ready={name !== ''}
-      onSubmit={() => create.mutate({ name, description, roles: roles.chosen }, { onSuccess: onClose })}
+      ready={name.trim() !== ''}
+      onSubmit={() =>
+        create.mutate({ name: name.trim(), description, roles: roles.chosen }, { onSuccess: onClose })
+      }
       onClose={onClose}
     >
       <TextField label="Name" value={name} onChange={setName} data-autofocus />
@@ -212,8 +214,8 @@ function CreateKey({ account, onClose }: { account: ServiceAccount; onClose: () 
       verb="Create API key"
       failed="Not created"
       sending={create}
-      ready={name !== ''}
-      onSubmit={() => create.mutate({ name, service_account_id: account.id })}
+      ready={name.trim() !== ''}
+      onSubmit={() => create.mutate({ name: name.trim(), service_account_id: account.id })}
       onClose={onClose}
     >
       <TextField

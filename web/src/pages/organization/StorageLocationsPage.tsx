@@ -129,7 +129,10 @@ function Add({ onClose }: { onClose: () => void }) {
   const [url, setUrl] = useState('');
   const [passphrase, setPassphrase] = useState('');
   const submit = () =>
-    create.mutate({ name, region, url, passphrase: passphrase || undefined }, { onSuccess: onClose });
+    create.mutate(
+      { name: name.trim(), region, url, passphrase: passphrase || undefined },
+      { onSuccess: onClose },
+    );
   return (
     <FormDialog
       title="Add storage location"

@@ -138,7 +138,7 @@ function CreateUser({ onClose }: { onClose: () => void }) {
   const [password, setPassword] = useState('');
   const submit = () =>
     create.mutate(
-      { email, name, password: password || undefined },
+      { email, name: name.trim(), password: password || undefined },
       {
         onSuccess: () => {
           notifications.show({ message: `${email} was added. Now give them a role.` });
