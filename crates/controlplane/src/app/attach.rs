@@ -519,8 +519,8 @@ fn check_version(cluster: &str, present: Option<&str>, wanted: &str) -> Result<(
          ours to change"
     ))
     .hint(
-        "upgrade PostgreSQL on the server, and PATCH the cluster with strongroom.url, at which the \
-         server is asked again",
+        "upgrade PostgreSQL on the server: the next backup sees it, or at once a PATCH with \
+         strongroom.url",
     ))
 }
 

@@ -29,7 +29,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use jiff::Timestamp;
 use serde_json::json;
 use strongroom_catalog::backups::{Backup, NewBackup};
-use strongroom_catalog::clusters::{Cluster, Engine};
+use strongroom_catalog::clusters::{Cluster, ClusterChange, Engine};
 use strongroom_catalog::jobs::Ending;
 use strongroom_catalog::{CatalogError, ClusterId, LocationId};
 use strongroom_dataplane::backup::{self, BackupOptions, Gate, ManagedOptions};
@@ -268,8 +268,25 @@ async fn note(running: &Running, row: &NewBackup, manifest: &Manifest) -> Result
         "stored_bytes": manifest.stored_bytes,
         "rows": manifest.rows,
     });
+    if let Some(upgraded) = upgraded(&app.catalog().cluster(row.cluster).await?, manifest) {
+        info!(version = manifest.source.version, "the server has another version now");
+        write.change_cluster(row.cluster, &upgraded).await?;
+    }
     write.finish_job(lease, &Ending::Succeeded(result)).await?;
     write.commit().await?;
     info!(backup = %manifest.id, kind = manifest.kind.name(), job = %job.id, "backup is complete");
     Ok(())
+}
+
+/// What has changed of a cluster's server since it was looked at: an upgrade gives it another version,
+/// and `pg_upgrade` another identity.
+fn upgraded(cluster: &Cluster, manifest: &Manifest) -> Option<ClusterChange> {
+    let source = &manifest.source;
+    let identifier = Some(source.system_identifier.clone()).filter(|text| !text.is_empty());
+    let same = cluster.server_version.as_deref() == Some(source.version.as_str())
+        && (identifier.is_none() || cluster.system_identifier == identifier);
+    (!same && cluster.deleted_at.is_none()).then(|| ClusterChange {
+        server: Some((source.version.clone(), identifier)),
+        ..ClusterChange::default()
+    })
 }

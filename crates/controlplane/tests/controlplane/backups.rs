@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use strongroom_catalog::clusters::{Cluster, Plan};
+use strongroom_catalog::clusters::{Cluster, ClusterChange, Plan};
 use strongroom_catalog::jobs::{JobKind, JobState};
 use strongroom_catalog::storage_locations::NewLocation;
 use strongroom_catalog::{Clock, Secret, SystemClock};
@@ -28,6 +28,14 @@ fn a_new_cluster_is_backed_up_at_once_and_its_job_says_how_it_went() {
         let service = Service::start(Arc::new(SystemClock), |_| {}).await;
         let url = server.url("shop");
         let cluster = service.attach("tiny", &url, Plan::Dedicated, 60, 30).await;
+        // As it was before an upgrade.
+        let before = ClusterChange {
+            server: Some(("12.9".to_owned(), Some("1".to_owned()))),
+            ..ClusterChange::default()
+        };
+        let mut write = service.catalog().begin().await.unwrap();
+        write.change_cluster(cluster.id, &before).await.unwrap();
+        write.commit().await.unwrap();
         let scheduler = Scheduler::new(service.app.clone());
         let ticked = scheduler.tick().await.unwrap();
         assert_eq!(ticked, Ticked { backups: 1, prunes: 1, ..Ticked::default() });
@@ -49,6 +57,14 @@ fn a_new_cluster_is_backed_up_at_once_and_its_job_says_how_it_went() {
         assert!(listed[0].key_id.is_some(), "encrypted, as its location wants it");
         let kept = listed[0].expires_at.unwrap().duration_since(listed[0].data_from);
         assert!((kept - hours(24 * 30)).abs() < hours(1), "{kept:?}");
+        let known = service.catalog().cluster(cluster.id).await.unwrap();
+        let (version, identifier) = server
+            .psql("shop", "SELECT current_setting('server_version'), system_identifier FROM pg_control_system()")
+            .split_once('|')
+            .map(|(version, identifier)| (version.to_owned(), identifier.to_owned()))
+            .unwrap();
+        assert_eq!(known.server_version.as_deref(), version.split(' ').next());
+        assert_eq!(known.system_identifier, Some(identifier));
         // A quick job may end before its first heartbeat.
         if let Some(tables) = progress["tables"].as_array() {
             assert!(tables.iter().all(|table| table["database"] == "shop"), "{tables:?}");
