@@ -32,7 +32,7 @@ use serde_json::{Value, json};
 use strongroom_catalog::CatalogError;
 use strongroom_catalog::audit::Outcome as AuditOutcome;
 use strongroom_catalog::clusters::{ClusterChange, IDLE};
-use strongroom_catalog::jobs::{Ending, Failure};
+use strongroom_catalog::jobs::{Ending, Failure, Job};
 use strongroom_catalog::restores::{Restore, RestoreKind};
 use strongroom_dataplane::postgres::server::Server;
 use strongroom_dataplane::restore::{self, Fence, Outcome, Publication, Restored};
@@ -51,6 +51,10 @@ const AGAIN: SignedDuration = SignedDuration::from_mins(1);
 
 /// How long a destination is asked whether a restore was published.
 const LONGEST_DOUBT: SignedDuration = SignedDuration::from_hours(24);
+
+/// What a person can do where nobody knows whether a restore was published.
+const LOOK: &str =
+    "look into the destination, and restore once more if what was wanted is not there";
 
 /// What a holder leaves for its successor.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -77,16 +81,6 @@ enum Went {
     InDoubt(Error),
 }
 
-/// What the destination says of an earlier publication.
-enum Published {
-    /// There was none: neither visible nor to become so.
-    No,
-    /// This is what was restored.
-    Well(Restored),
-    /// Nobody knows.
-    InDoubt(Error),
-}
-
 pub(super) async fn run(running: &Running) -> Result<Done> {
     let restore = running.app.catalog().restore(running.job.id).await?;
     let came_to = put_back(running, &restore).await;
@@ -109,10 +103,8 @@ pub(super) async fn run(running: &Running) -> Result<Done> {
 async fn put_back(running: &Running, restore: &Restore) -> Result<Went> {
     let Running { app, job, .. } = running;
     let server = app.server_of(restore.destination).await?;
-    match published(running, &server).await? {
-        Published::No => {}
-        Published::Well(restored) => return Ok(Went::Well(restored)),
-        Published::InDoubt(error) => return Ok(Went::InDoubt(error)),
+    if let Some(went) = published(running, &server).await? {
+        return Ok(went);
     }
     if is_canceled(running).await? {
         sweep(running, &server).await?;
@@ -142,10 +134,8 @@ async fn put_back(running: &Running, restore: &Restore) -> Result<Went> {
         Err(error) => error,
     };
     // Whether it was published is not for this error to say.
-    match published(running, &server).await? {
-        Published::No => {}
-        Published::Well(restored) => return Ok(Went::Well(restored)),
-        Published::InDoubt(error) => return Ok(Went::InDoubt(error)),
+    if let Some(went) = published(running, &server).await? {
+        return Ok(went);
     }
     if is_canceled(running).await? {
         return Ok(Went::Stopped);
@@ -194,6 +184,15 @@ fn fence(running: &Running) -> Fence {
     })
 }
 
+/// What the last holder has left.
+fn word(job: Job) -> Result<Word> {
+    serde_json::from_value(job.payload).map_err(|error| {
+        let message = "what the last worker has noted of this restore can not be read, and with it \
+                       whether it was published";
+        Error::new(Kind::Internal, message).caused_by(error).hint(LOOK)
+    })
+}
+
 async fn leave_word(running: &Running, publication: Option<Noted>) -> Result<(), EngineError> {
     let publishes = publication.is_some();
     let word = serde_json::to_value(Word { publication }).unwrap_or_default();
@@ -220,16 +219,20 @@ async fn leave_word(running: &Running, publication: Option<Noted>) -> Result<(),
     }
 }
 
-/// What was restored, if this attempt or an earlier one came to publish it.
-async fn published(running: &Running, server: &Server) -> Result<Published> {
+/// How it went, if this attempt or an earlier one came to publish it, or may have. None: nothing is
+/// visible of it, nor will be.
+async fn published(running: &Running, server: &Server) -> Result<Option<Went>> {
     let job = running.app.catalog().job(running.job.id).await?;
     if job.generation != running.lease.generation {
         return Err(Error::new(Kind::Conflict, "somebody else has this job now"));
     }
-    let word: Word = serde_json::from_value(job.payload).unwrap_or_default();
+    let word = match word(job) {
+        Ok(word) => word,
+        Err(doubt) => return Ok(Some(Went::InDoubt(doubt))),
+    };
     let Some(Noted { publication: Publication { transaction, restored }, at }) = word.publication
     else {
-        return Ok(Published::No);
+        return Ok(None);
     };
     let xid = transaction.xid;
     match restore::settle(server, &transaction).await? {
@@ -239,11 +242,11 @@ async fn published(running: &Running, server: &Server) -> Result<Published> {
             if let Err(error) = sweep(running, server).await {
                 warn!(error = %error, "remains of the restore can not be removed now");
             }
-            Ok(Published::Well(restored))
+            Ok(Some(Went::Well(restored)))
         }
         Outcome::Aborted => {
             leave_word(running, None).await?;
-            Ok(Published::No)
+            Ok(None)
         }
         Outcome::InProgress => {
             let message = "the transaction that publishes the restore has not ended yet";
@@ -252,7 +255,7 @@ async fn published(running: &Running, server: &Server) -> Result<Published> {
         Outcome::Unknown => {
             let why =
                 "the destination no longer knows whether it was, or another server is there now";
-            Ok(Published::InDoubt(in_doubt(at, xid, why)))
+            Ok(Some(Went::InDoubt(in_doubt(at, xid, why))))
         }
     }
 }
@@ -261,8 +264,7 @@ async fn published(running: &Running, server: &Server) -> Result<Published> {
 fn in_doubt(at: Timestamp, xid: u64, why: &str) -> Error {
     let message =
         format!("the restore was about to be published at {at}, and {why} (transaction {xid})");
-    Error::new(Kind::Internal, message)
-        .hint("look into the destination, and restore once more if what was wanted is not there")
+    Error::new(Kind::Internal, message).hint(LOOK)
 }
 
 /// Whether a person wishes that it stops.
@@ -382,7 +384,10 @@ async fn stopped(running: &Running, restore: &Restore) -> Result<Done> {
 async fn failed(running: &Running, restore: &Restore, error: Error) -> Result<Done> {
     let job = running.app.catalog().job(running.job.id).await?;
     let canceled = job.cancel_requested_at.is_some();
-    let word: Word = serde_json::from_value(job.payload).unwrap_or_default();
+    let word = match word(job) {
+        Ok(word) => word,
+        Err(doubt) => return failed_for_good(running, restore, doubt).await,
+    };
     if canceled && word.publication.is_none() {
         return stopped(running, restore).await;
     }
@@ -405,7 +410,7 @@ async fn failed(running: &Running, restore: &Restore, error: Error) -> Result<Do
     }
     // Rung without a person's wish: this process ends, or somebody else has the job.
     let interrupted = running.cancel.is_cancelled() && !canceled;
-    if interrupted || (error.may_pass() && running.job.attempts < attempts(job.kind)) {
+    if interrupted || (error.may_pass() && running.job.attempts < attempts(running.job.kind)) {
         if restore.kind == RestoreKind::Cluster {
             // Nothing is being replaced until it is begun again.
             let idle = async {

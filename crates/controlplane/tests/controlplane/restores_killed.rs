@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use strongroom_catalog::clusters::{IDLE, Plan};
-use strongroom_catalog::jobs::JobState;
+use strongroom_catalog::jobs::{JobKind, JobState};
 use strongroom_catalog::restores::RestoreKind;
 use strongroom_catalog::{CatalogError, FakeClock};
 use strongroom_controlplane::jobs::Worker;
@@ -211,6 +211,29 @@ fn a_destination_that_refuses_us_for_a_while_is_asked_until_it_answers() {
         assert!(worker.run_one(&never).await.unwrap());
         assert_eq!(service.job(id).await.state, JobState::Succeeded, "it began again");
         assert!(service.target.databases().contains(&"shop".to_owned()));
+    });
+}
+
+#[test]
+fn a_note_that_can_not_be_read_is_not_taken_for_none() {
+    block_on(async {
+        let service = Service::start().await;
+        let (source, target) = service.attach_both(Plan::Dedicated).await;
+        service.back_up(&source).await;
+        let asked = request(RestoreKind::Cluster, source.id);
+        let restore = service.app.create_restore(&everybody(), target.id, asked).await.unwrap();
+        let over = SignedDuration::from_millis(1);
+        let claimed = service.app.catalog().claim("w", &[JobKind::Restore], over).await.unwrap();
+        let mut write = service.app.catalog().begin().await.unwrap();
+        let note = serde_json::json!({"publication": {"xid": 7}});
+        write.remember(&claimed.unwrap().lease, &note).await.unwrap();
+        write.commit().await.unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        assert!(service.work().await);
+        let job = service.job(restore.job.id).await;
+        assert_eq!(job.state, JobState::Failed, "{job:#?}");
+        assert!(job.error.unwrap().message.contains("can not be read"));
+        assert_eq!(service.target.databases(), ["postgres"], "it was not begun again");
     });
 }
 
