@@ -158,6 +158,16 @@ impl FromRow for Schedule {
     }
 }
 
+impl Schedule {
+    /// Takes settings that were changed while a clock was ahead for old ones: nothing else would be as
+    /// new as they are until that time has come.
+    pub(crate) fn believe_until(&mut self, at_most: Timestamp) {
+        if self.settings.updated_at > at_most {
+            self.settings.updated_at = Timestamp::UNIX_EPOCH;
+        }
+    }
+}
+
 impl Catalog {
     /// The settings of a cluster.
     pub async fn backup_settings(&self, cluster: ClusterId) -> Result<BackupSettings> {
@@ -191,7 +201,10 @@ impl Catalog {
         let sql = sqlx::AssertSqlSafe(sql);
         // What is of a time to come was made while a clock was ahead, and says nothing of now.
         let at_most = self.now().saturating_add(SKEW).unwrap_or(Timestamp::MAX);
-        self.database.all("reading schedules", sql, args![true, at_most]).await
+        let mut found: Vec<Schedule> =
+            self.database.all("reading schedules", sql, args![true, at_most]).await?;
+        found.iter_mut().for_each(|schedule| schedule.believe_until(at_most));
+        Ok(found)
     }
 
     /// What there may be to prune, of every cluster that has a location.

@@ -268,6 +268,11 @@ on_both! {
         // What was made while the clock was ahead does not hold up what is due.
         test.clock.advance(-hours(2));
         let schedules = catalog.schedules().await.unwrap();
+        let settings = schedules[0].settings.updated_at;
+        test.clock.advance(-hours(24));
+        let ahead = catalog.schedules().await.unwrap()[0].settings.updated_at;
+        assert!(settings > catalog.now() && ahead < catalog.now(), "{settings} is not believed");
+        test.clock.advance(hours(24));
         assert_eq!((schedules[0].last_slot.as_deref(), schedules[0].last_drill), (Some("slot-1"), None));
     }
 

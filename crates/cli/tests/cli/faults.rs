@@ -406,6 +406,18 @@ fn a_manifest_that_arrives_late_never_names_what_was_removed() {
     });
 }
 
+/// As S3 answers while an earlier request for the same object is under way.
+#[test]
+fn a_manifest_that_is_refused_for_one_under_way_is_buried() {
+    let (source, s3) = (source(), S3Server::start());
+    let (place, url) = (s3.url("backups"), source.cluster.url("postgres"));
+    s3.inject(Fault::status(409).on("PUT").key("MANIFEST").next(1));
+    assert_told(&backup(&url, "shop", &place).run(), "unreachable", &["MANIFEST"]);
+    let left = s3.keys_of_objects();
+    assert!(left.len() == 1 && left[0].ends_with("/MANIFEST"), "{left:#?}");
+    assert_eq!(complete(&place), Vec::<String>::new());
+}
+
 fn arrives_late(source: &Source, buried: bool) {
     let s3 = S3Server::start();
     let (place, url) = (s3.url("backups"), source.cluster.url("postgres"));

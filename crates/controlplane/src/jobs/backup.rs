@@ -268,7 +268,11 @@ async fn note(running: &Running, row: &NewBackup, manifest: &Manifest) -> Result
         "stored_bytes": manifest.stored_bytes,
         "rows": manifest.rows,
     });
-    if let Some(upgraded) = upgraded(&app.catalog().cluster(row.cluster).await?, manifest) {
+    // Only of what this holder has read: the URL may have been changed since an earlier one did.
+    let cluster = app.catalog().cluster(row.cluster).await?;
+    let upgraded = upgraded(&cluster, manifest)
+        .filter(|_| job.generation == 1 && cluster.updated_at <= manifest.data_from);
+    if let Some(upgraded) = upgraded {
         info!(version = manifest.source.version, "the server has another version now");
         write.change_cluster(row.cluster, &upgraded).await?;
     }

@@ -46,7 +46,7 @@ pub(super) async fn run(running: &Running) -> Result<Done> {
     running.check_attempts()?;
     let cluster = job.cluster.ok_or_else(|| Error::invalid("a prune job without a cluster"))?;
     let cluster = app.catalog().cluster(cluster).await?;
-    let location = job.location.or(cluster.location);
+    let location = cluster.location.or(job.location);
     let location = location.ok_or_else(|| Error::invalid("a prune job without a location"))?;
     let collection = match app.collection(location, cluster.id, false).await {
         Ok(collection) => collection,

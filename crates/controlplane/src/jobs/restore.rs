@@ -69,6 +69,9 @@ struct Noted {
     #[serde(flatten)]
     publication: Publication,
     at: Timestamp,
+    /// Since when the destination is asked in vain whether it was committed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    asked_since: Option<Timestamp>,
 }
 
 /// How a restore went.
@@ -179,7 +182,7 @@ fn fence(running: &Running) -> Fence {
         let running = running.clone();
         async move {
             let at = running.app.now();
-            leave_word(&running, Some(Noted { publication, at })).await
+            leave_word(&running, Some(Noted { publication, at, asked_since: None })).await
         }
     })
 }
@@ -230,7 +233,8 @@ async fn published(running: &Running, server: &Server) -> Result<Option<Went>> {
         Ok(word) => word,
         Err(doubt) => return Ok(Some(Went::InDoubt(doubt))),
     };
-    let Some(Noted { publication: Publication { transaction, restored }, at }) = word.publication
+    let Some(Noted { publication: Publication { transaction, restored }, at, .. }) =
+        word.publication
     else {
         return Ok(None);
     };
@@ -391,15 +395,18 @@ async fn failed(running: &Running, restore: &Restore, error: Error) -> Result<Do
     if canceled && word.publication.is_none() {
         return stopped(running, restore).await;
     }
-    if let Some(noted) = word.publication {
+    if let Some(mut noted) = word.publication {
         // It may be published. Until the destination says whether, it has not failed; but a
         // destination that is gone for good never will, and somebody who wishes that it stops need
         // not wait for that.
         let now = running.app.now();
         let patience = if canceled { AGAIN } else { LONGEST_DOUBT };
-        // Either way: the clock may have been ahead when it was noted.
-        if now.duration_since(noted.at).abs() < patience {
+        // The clock may have been ahead when that was noted.
+        let since = noted.asked_since.filter(|since| *since <= now).unwrap_or(now);
+        if now.duration_since(since) < patience {
+            noted.asked_since = Some(since);
             let mut write = running.app.catalog().begin().await?;
+            write.remember(&running.lease, &json!(Word { publication: Some(noted) })).await?;
             write.postpone_job(&running.lease, now + AGAIN, &Failure::from(&error)).await?;
             write.commit().await?;
             return Ok(Done::Ended);

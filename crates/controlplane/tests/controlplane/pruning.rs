@@ -244,6 +244,25 @@ fn what_is_listed_and_pruned_leaves_the_lists() {
     });
 }
 
+#[test]
+fn a_backup_of_a_time_to_come_does_not_make_every_later_one_full() {
+    let server = source();
+    block_on(async {
+        let clock = clock("2024-02-10T05:00:00Z");
+        let (service, cluster) = start(&server, clock.clone(), Plan::Dedicated).await;
+        clock.advance(hours(24 * 30));
+        back_up(&service, &cluster).await;
+        clock.advance(-hours(24 * 30));
+        let full = back_up(&service, &cluster).await[0].engine_id;
+        clock.advance(hours(1));
+        let payload = serde_json::json!({"type": "incremental"});
+        let job = NewJob { payload, ..NewJob::of(JobKind::Backup, cluster.id) };
+        assert_eq!(run(&service, job).await.state, JobState::Succeeded);
+        let listed = service.listed(cluster.id).await;
+        assert_eq!((listed.len(), listed[1].parent), (3, Some(full)), "{listed:#?}");
+    });
+}
+
 /// As of a job that was given up, or canceled, when its manifest was written and not yet recorded.
 #[test]
 fn a_complete_backup_that_no_list_has_is_found_by_a_prune() {

@@ -214,6 +214,29 @@ fn a_destination_that_refuses_us_for_a_while_is_asked_until_it_answers() {
     });
 }
 
+/// A day of asking is meant, and not a day that nobody was there to ask.
+#[test]
+fn a_destination_is_asked_for_a_day_from_when_it_is_asked_first() {
+    block_on(async {
+        let service = Service::start().await;
+        let (source, target) = service.attach_both(Plan::Dedicated).await;
+        service.back_up(&source).await;
+        let asked = request(RestoreKind::Cluster, source.id);
+        let restore = service.app.create_restore(&everybody(), target.id, asked).await.unwrap();
+        die(&service, "restore.after-publish");
+        service.target.stop();
+        let clock = Arc::new(FakeClock::at(Timestamp::now() + SignedDuration::from_hours(60)));
+        let later = app_at(service.folder.path(), clock.clone(), |_| {}).await;
+        let worker = Worker::new(later.clone(), 0);
+        assert!(worker.run_one(&CancellationToken::new()).await.unwrap());
+        assert_eq!(service.job(restore.job.id).await.state, JobState::Pending);
+        service.target.restart();
+        clock.advance(SignedDuration::from_mins(2));
+        assert!(worker.run_one(&CancellationToken::new()).await.unwrap());
+        assert_eq!(service.job(restore.job.id).await.state, JobState::Succeeded);
+    });
+}
+
 #[test]
 fn a_note_that_can_not_be_read_is_not_taken_for_none() {
     block_on(async {

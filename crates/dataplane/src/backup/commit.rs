@@ -105,15 +105,28 @@ impl Commit<'_> {
         failpoint::pass("backup.before-manifest")?;
         // Put where there is none: a prune that took us for dead has put a tombstone there.
         let (object, encoded) = (ObjectKey::Manifest(self.folder), manifest.encode(self.key));
-        let created = self.store.create(&object, encoded.clone()).await.inspect_err(|error| {
-            self.in_doubt.store(error.kind().may_pass(), Ordering::Relaxed);
-        });
-        if !created? {
-            // Ours, if a request was repeated of which only the answer was lost.
-            if self.store.find(&object.path()).await?.is_none_or(|found| found != encoded) {
-                return Err(self.given_up());
+        // A disk that has failed to write it does not write it later.
+        self.in_doubt.store(!self.store.is_local(), Ordering::Relaxed);
+        if !self.store.create(&object, encoded.clone()).await? {
+            match self.store.find(&object.path()).await? {
+                // A request was repeated of which only the answer was lost.
+                Some(found) if found == encoded => {}
+                Some(_) => {
+                    self.in_doubt.store(false, Ordering::Relaxed);
+                    return Err(self.given_up());
+                }
+                // Refused because of another request that is under way: a repeated one of ours.
+                None => {
+                    let path = object.path();
+                    let message = format!(
+                        "writing object {path}: the store says that it is there, and \
+                         that it is not"
+                    );
+                    return Err(Error::new(Kind::Unreachable, message).hint("back up again"));
+                }
             }
         }
+        self.in_doubt.store(false, Ordering::Relaxed);
         failpoint::pass("backup.after-manifest")?;
         Ok(manifest)
     }

@@ -70,6 +70,8 @@ pub(super) async fn find(
             }
             None => return Ok(Err("the collection holds no backup to build on".to_owned())),
             Some(Entry::Incomplete(_) | Entry::Pruned(_)) => {}
+            // Taken while a clock was ahead: what is older is as good to build on.
+            Some(Entry::Complete(manifest)) if manifest.id.time() >= now => {}
             Some(Entry::Damaged(folder, error)) => {
                 return Ok(Err(format!("backup {} can not be used: {error}", folder.id)));
             }
@@ -93,9 +95,6 @@ pub(super) async fn find(
             "backup {} was taken from PostgreSQL {}",
             newest.id, newest.source.version
         )));
-    }
-    if newest.id.time() >= now {
-        return Ok(Err(format!("backup {} is of a later time than this machine's", newest.id)));
     }
     let opened = Backup::open_at(store, newest.folder(), secret).await;
     let backup = match opened {

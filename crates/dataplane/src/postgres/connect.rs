@@ -148,6 +148,9 @@ async fn open_unbounded(server: &Server) -> Result<Stream> {
     Ok(Box::new(stream))
 }
 
+/// The most bytes of a file of certificates. All of the web's have a quarter of that.
+const LONGEST_ROOTS: u64 = 1 << 20;
+
 fn tls_config(server: &Server) -> Result<ClientConfig> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let unusable =
@@ -171,6 +174,11 @@ fn tls_config(server: &Server) -> Result<ClientConfig> {
                 let file = file.display();
                 Error::new(Kind::Usage, format!("sslrootcert {file} can not be used: {reason}"))
             };
+            // It may be named by somebody else, and is read to its end.
+            let found = std::fs::metadata(file).map_err(|e| bad(e.to_string()))?;
+            if !found.is_file() || found.len() > LONGEST_ROOTS {
+                return Err(bad("it is no file of certificates".to_owned()));
+            }
             for cert in CertificateDer::pem_file_iter(file).map_err(|e| bad(e.to_string()))? {
                 let cert = cert.map_err(|e| bad(e.to_string()))?;
                 roots.add(cert).map_err(|e| bad(e.to_string()))?;

@@ -113,6 +113,8 @@ impl PgDump {
             .arg(format!("--encoding={encoding}"))
             .arg(format!("--snapshot={snapshot}"))
             .envs(server.libpq_environment(database))
+            // Passwords are looked up by us; other servers' in this user's file are not for this one.
+            .env("PGPASSFILE", "/dev/null/none")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

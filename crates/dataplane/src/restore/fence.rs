@@ -42,7 +42,8 @@
 //!   there may be another server by now, and a standby that took over gives ids out again that its
 //!   old primary had used, if those had not reached it. So the publication says which server it was
 //!   and on which [timeline](https://www.postgresql.org/docs/current/continuous-archiving.html#BACKUP-TIMELINES),
-//!   and a transaction that committed elsewhere is not taken for ours.
+//!   and a transaction that committed elsewhere is not taken for ours. A standby is asked again until
+//!   it was promoted: it may have received a commit that it has not replayed.
 //!
 //! A server remembers outcomes for as long as its commit log reaches back, hundreds of millions of
 //! transactions. After that, and on another server or line, the answer is [`Outcome::Unknown`], and a
@@ -242,22 +243,40 @@ pub async fn settle(server: &Server, transaction: &Transaction) -> Result<Outcom
     }
 }
 
+fn not_replayed(client: &Client) -> Error {
+    let message = format!(
+        "server {} is a standby, and does not know yet whether the restore was published",
+        client.server()
+    );
+    Error::new(Kind::Unreachable, message)
+        .hint("wait until it was promoted, or the primary is back")
+}
+
 async fn status(client: &Client, transaction: &Transaction) -> Result<Outcome> {
     let (then, now) = (&transaction.history, History::of(client).await);
     if then.is_of_another_server(&now) {
         return Ok(Outcome::Unknown);
     }
+    // A standby knows of an end only when it has replayed it, and may be promoted with what it has not.
+    let replays =
+        client.scalar("SELECT pg_catalog.pg_is_in_recovery()").await?.as_deref() == Some("t");
     let sql = "SELECT pg_catalog.pg_xact_status($1::text::xid8)";
     let row = match client.query_one(sql, &[&transaction.xid.to_string()]).await {
         Ok(row) => row,
         // The server has not given out this id yet: it went back to an earlier time, and lost our
         // transaction on the way.
         Err(error) if error.code() == Some(&SqlState::INVALID_PARAMETER_VALUE) => {
-            return Ok(Outcome::Aborted);
+            if replays {
+                return Err(not_replayed(client));
+            }
+            // Or it is what the present primary has left behind.
+            let behind = then.is_another_line(&now) && then.timeline > now.timeline;
+            return Ok(if behind { Outcome::Unknown } else { Outcome::Aborted });
         }
         Err(error) => return Err(error.into()),
     };
     Ok(match row.get(0) {
+        Some("aborted" | "in progress") if replays => return Err(not_replayed(client)),
         // The id may have been given out once more; or ours had reached the server that took over.
         Some("committed") if then.is_another_line(&now) => Outcome::Unknown,
         Some("committed") => Outcome::Committed,

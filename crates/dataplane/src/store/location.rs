@@ -271,9 +271,14 @@ pub(super) fn translate(doing: &str, error: object_store::Error) -> Error {
         )
         .hint("give AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the URL or the environment");
     }
+    let local = matches!(&error, E::Generic { store: "LocalFileSystem", .. });
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
     while let Some(inner) = cause {
         if let Some(io) = inner.downcast_ref::<std::io::Error>() {
+            // So TLS tells of a connection that ends in the middle.
+            if io.kind() == std::io::ErrorKind::UnexpectedEof && !local {
+                return unreachable(doing, io);
+            }
             return io_error(doing, io);
         }
         cause = inner.source();
@@ -326,13 +331,21 @@ fn io_error(doing: &str, error: &std::io::Error) -> Error {
             Error::new(Kind::Denied, message).hint("check who may write to the collection's folder")
         }
         E::NotFound => Error::new(Kind::NotFound, message),
-        E::ConnectionRefused | E::ConnectionReset | E::TimedOut | E::BrokenPipe => {
-            Error::new(Kind::Unreachable, message).hint(
-                "check AWS_ENDPOINT and AWS_REGION, and that the store can be reached from here",
-            )
-        }
+        E::ConnectionRefused
+        | E::ConnectionReset
+        | E::ConnectionAborted
+        | E::NotConnected
+        | E::HostUnreachable
+        | E::NetworkUnreachable
+        | E::TimedOut
+        | E::BrokenPipe => unreachable(doing, error),
         _ => Error::new(Kind::Failed, message),
     }
+}
+
+fn unreachable(doing: &str, error: &std::io::Error) -> Error {
+    Error::new(Kind::Unreachable, format!("{doing}: {error}"))
+        .hint("check AWS_ENDPOINT and AWS_REGION, and that the store can be reached from here")
 }
 
 #[cfg(test)]

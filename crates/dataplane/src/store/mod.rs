@@ -259,6 +259,11 @@ impl Store {
         Ok(now.unwrap_or_else(Timestamp::now))
     }
 
+    /// Whether it is a folder of this machine.
+    pub(crate) fn is_local(&self) -> bool {
+        self.local.is_some()
+    }
+
     /// Removes files below a backup's folder that were never finished, which local disks keep, and no
     /// listing shows. Their writer must be dead.
     pub(crate) fn remove_unfinished(&self, folder: &str) -> Result<()> {

@@ -262,9 +262,20 @@ fn an_id_that_another_server_or_line_of_history_gave_out_is_not_ours() {
     to.stop();
     std::fs::write(to.data_dir().join("standby.signal"), "").unwrap();
     to.restart();
+    // Until it has, nothing is an end but a commit that it has replayed.
+    assert_eq!(asked(&url, &published), Outcome::Committed);
+    let future = Transaction { xid: published.xid + 1_000_000, ..published.clone() };
+    for unknown in [&aborted, &future] {
+        let error = block_on(restore::outcome(&server(&url), unknown)).unwrap_err();
+        assert!(error.kind().may_pass() && error.message().contains("standby"), "{error}");
+    }
     assert_eq!(to.psql("postgres", "SELECT pg_promote()"), "t");
     assert_eq!(asked(&url, &published), Outcome::Unknown);
     assert_eq!(asked(&url, &aborted), Outcome::Aborted);
+    // The old primary, when it comes back, does not know what the new one did.
+    let mut later = future;
+    later.history.timeline += 2;
+    assert_eq!(asked(&url, &later), Outcome::Unknown);
 }
 
 fn transaction(xid: u64) -> Transaction {
