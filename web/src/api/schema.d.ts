@@ -2161,9 +2161,9 @@ export interface components {
             id: string;
             /**
              * Format: uuid
-             * @description The backup.
+             * @description The backup; null, if you may not see its cluster.
              */
-            backup_id: string;
+            backup_id?: string | null;
             /** @description How it went. */
             status: components["schemas"]["RestoreStatus"];
             /**
@@ -2184,9 +2184,9 @@ export interface components {
             destination_cluster_name: string;
             /**
              * Format: date-time
-             * @description The time that the backup shows.
+             * @description The time that the backup shows; null, if you may not see its cluster.
              */
-            backup_end_time: string;
+            backup_end_time?: string | null;
             /**
              * Format: date-time
              * @description When it ended.

@@ -210,8 +210,8 @@ pub enum RestoreStatus {
 pub struct Restore {
     /// Its id, which is its job's.
     pub id: Uuid,
-    /// The backup.
-    pub backup_id: Uuid,
+    /// The backup; null, if you may not see its cluster.
+    pub backup_id: Option<Uuid>,
     /// How it went.
     pub status: RestoreStatus,
     /// When it was asked for.
@@ -225,8 +225,8 @@ pub struct Restore {
     pub source_cluster_name: String,
     /// The cluster that it goes into; empty, if you may not see that.
     pub destination_cluster_name: String,
-    /// The time that the backup shows.
-    pub backup_end_time: Timestamp,
+    /// The time that the backup shows; null, if you may not see its cluster.
+    pub backup_end_time: Option<Timestamp>,
     /// When it ended.
     pub completed_at: Option<Timestamp>,
     /// Its job.
@@ -302,9 +302,9 @@ fn grpc_code(code: &str) -> i32 {
     }
 }
 
-/// The id of a cluster that may be told: not nil.
-fn told(cluster: Uuid) -> Option<Uuid> {
-    Some(cluster).filter(|id| !id.is_nil())
+/// The id of what may be told: not nil.
+fn told(id: Uuid) -> Option<Uuid> {
+    Some(id).filter(|id| !id.is_nil())
 }
 
 impl Restore {
@@ -342,14 +342,14 @@ impl Restore {
         };
         Restore {
             id: job.id.uuid(),
-            backup_id: restore.backup.uuid(),
+            backup_id: told(restore.backup.uuid()),
             status,
             created_at: job.created_at,
             kind: restore.kind.into(),
             completion_percent: restore.completion.max(moved).clamp(0.0, 1.0),
             source_cluster_name: restore.source_name,
             destination_cluster_name: restore.destination_name,
-            backup_end_time: restore.backup_data_from,
+            backup_end_time: told(restore.backup.uuid()).map(|_| restore.backup_data_from),
             completed_at: job.finished_at,
             crdb_job_id: job.id.to_string(),
             client_error_code: code.filter(|_| ended).as_deref().map(grpc_code),

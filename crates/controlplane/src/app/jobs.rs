@@ -98,6 +98,10 @@ pub(super) fn leave_out_contents(job: &mut Job) {
     if job.kind == JobKind::Drill {
         leave_out_why(job);
     }
+    if job.kind == JobKind::Restore {
+        leave_out_why(job);
+        job.statement = None;
+    }
     if let Some(progress) = job.progress.as_mut().and_then(|progress| progress.as_object_mut()) {
         progress.remove("tables");
         progress.remove("notes");

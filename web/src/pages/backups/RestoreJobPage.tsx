@@ -159,9 +159,9 @@ type TableProgress = Steps['tables'][number];
 function BackupLink({ restore }: { restore: Restore }) {
   const { type, backup_id, backup_end_time, strongroom } = restore;
   const source = strongroom.source_cluster_id;
-  const text = `${dateTime(backup_end_time)} UTC`;
   // Of a cluster that is hidden there is nothing to look into.
-  if (!source) return <>{text}</>;
+  if (!source || !backup_id || !backup_end_time) return <>hidden from you</>;
+  const text = `${dateTime(backup_end_time)} UTC`;
   const to =
     type === 'CLUSTER' ? paths.backups(source, dayOf(backup_end_time)) : paths.databases(source, backup_id);
   return (

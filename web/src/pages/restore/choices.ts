@@ -38,14 +38,15 @@ export function searchOf(destination: string, options: RestoreOptions): string {
 /** The module of the same restore, with the same choices; none where one of its clusters is hidden. */
 export function againPath(restore: Restore): string | undefined {
   const { source_cluster_id: source, destination_cluster_id: destination } = restore.strongroom;
-  if (!source || !destination) return undefined;
+  const { backup_id: backup } = restore;
+  if (!source || !destination || !backup) return undefined;
   const search = searchOf(destination, restore.restore_opts);
   const [object, ...more] = restore.objects;
-  if (restore.type === 'CLUSTER') return `${paths.restoreCluster(source, restore.backup_id)}?${search}`;
+  if (restore.type === 'CLUSTER') return `${paths.restoreCluster(source, backup)}?${search}`;
   // A request may have named several; the module restores one.
   if (!object || more.length > 0) return undefined;
   if (restore.type === 'DATABASE')
-    return `${paths.restoreDatabase(source, restore.backup_id, object.database)}?${search}`;
+    return `${paths.restoreDatabase(source, backup, object.database)}?${search}`;
   if (!object.table) return undefined;
-  return `${paths.restoreTable(source, restore.backup_id, object.database, object.schema ?? 'public', object.table)}?${search}`;
+  return `${paths.restoreTable(source, backup, object.database, object.schema ?? 'public', object.table)}?${search}`;
 }

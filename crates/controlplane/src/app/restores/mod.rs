@@ -342,13 +342,16 @@ fn speaks_against_it(error: &EngineError) -> bool {
     )
 }
 
-/// A restore without what the caller may not know of it: names of tables in its progress, and all that
-/// tells of a cluster at one of its ends that does not exist for the caller. Its id becomes nil.
+/// A restore without what the caller may not know of it: names of tables, and all that tells of a cluster
+/// at one of its ends that does not exist for the caller. Its id becomes nil, and that of its backup.
 fn as_seen(caller: &Caller, mut restore: Restore) -> Restore {
     let sees = |cluster| caller.may_with(Permission::SeeCluster, cluster);
     let (source, destination) = (sees(restore.source), sees(restore.destination));
     if !caller.may_with(Permission::Restore, restore.destination) {
         leave_out_contents(&mut restore.job);
+        restore.objects.clear();
+        restore.set_again.clear();
+        restore.options = json!({});
     }
     if source && destination {
         return restore;
@@ -358,6 +361,8 @@ fn as_seen(caller: &Caller, mut restore: Restore) -> Restore {
     if !source {
         restore.source = ClusterId::from(Uuid::nil());
         restore.source_name.clear();
+        restore.backup = BackupId::from(Uuid::nil());
+        restore.backup_data_from = Timestamp::UNIX_EPOCH;
         restore.objects.clear();
     }
     if !destination {
