@@ -3,7 +3,7 @@
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use strongroom_controlplane::model::{EventFilter, Page, Role};
-use strongroom_testkit::Cluster;
+use strongroom_testkit::{Cluster, Proxy};
 
 use crate::support::TestService;
 
@@ -292,4 +292,27 @@ async fn what_the_server_does_after_the_client_hung_up_is_in_the_audit_log() {
     }
     drop(client);
     running.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn few_questions_at_a_time_are_put_to_one_server() {
+    let server = Cluster::start();
+    let (service, key, path) = attached(&server).await;
+    let proxy = Proxy::to(server.port());
+    let body = json!({ "strongroom": { "url": server.url_at(proxy.port(), "postgres") } });
+    let moved = service.ask(&key, Method::PATCH, &path, body).await;
+    assert_eq!(moved.status, StatusCode::OK, "{moved:?}");
+    let before = proxy.connections();
+    proxy.stall();
+    let mut asking = Vec::new();
+    for under in ["sql-users", "databases", "nodes"].repeat(3) {
+        let request = service.request(Method::GET, &format!("{path}/{under}")).bearer_auth(&key);
+        asking.push(tokio::spawn(request.send()));
+    }
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    assert_eq!(proxy.connections() - before, 2, "connections that wait for the server");
+    proxy.heal();
+    for asked in asking {
+        assert_eq!(asked.await.unwrap().unwrap().status(), StatusCode::OK);
+    }
 }
