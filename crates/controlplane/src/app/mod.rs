@@ -38,11 +38,11 @@ use tokio::sync::{AcquireError, Notify, OwnedSemaphorePermit, Semaphore, Semapho
 
 pub use self::accounts::Account;
 pub use self::audit::{AuditPage, AuditQuery};
-pub use self::identity::{Identity, Origin};
+pub use self::identity::{Credentials, Identity, Origin};
 pub use self::sessions::SignedIn;
 pub use self::users::{FirstAdministrator, Person, generated_password};
 use crate::alerts::Channels;
-use crate::limits::{Guesses, Requests};
+use crate::limits::{Followers, Guesses, Requests};
 use crate::metrics::Figures;
 use crate::{Caller, Error, Kind, Permission, Result};
 
@@ -112,6 +112,7 @@ struct Inner {
     asking: Mutex<HashMap<ClusterId, Arc<Semaphore>>>,
     /// Turns at reading storage at length.
     reading: Semaphore,
+    followers: Arc<Followers>,
     figures: Figures,
 }
 
@@ -139,6 +140,7 @@ impl App {
             passwords,
             asking: Mutex::default(),
             reading: Semaphore::new(READ_AT_ONCE),
+            followers: Arc::default(),
             figures,
         };
         let app = App(Arc::new(inner));
