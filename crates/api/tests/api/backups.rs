@@ -243,15 +243,17 @@ async fn who_may_no_longer_see_a_job_is_told_nothing_more_of_it() {
     let follow = async |header: &str, value: &str| {
         let reply = service.request(Method::GET, &path).header(header, value).send().await.unwrap();
         assert_eq!(reply.status(), StatusCode::OK);
-        tokio::spawn(reply.text())
+        reply
     };
     let following = [
         ("the key was deleted", follow("authorization", &format!("Bearer {key}")).await),
         ("signed out", follow("cookie", &out).await),
         ("disabled", follow("cookie", &disabled).await),
         ("the role was taken away", follow("cookie", &demoted).await),
-    ];
+    ]
+    .map(|(why, reply)| (why, tokio::spawn(reply.text())));
     let goes_on = follow("authorization", &format!("Bearer {stays}")).await;
+    let goes_on = tokio::spawn(goes_on.text());
 
     let prefix = key.rsplit_once('_').unwrap().0;
     for done in [
