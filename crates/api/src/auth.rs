@@ -6,7 +6,7 @@ use axum::http::request::Parts;
 use std::net::SocketAddr;
 
 use strongroom_controlplane::model::Secret;
-use strongroom_controlplane::{App, Caller, Error, Identity, Kind, Origin};
+use strongroom_controlplane::{App, Caller, Credentials, Error, Identity, Kind, Origin};
 
 use crate::error::ApiError;
 
@@ -30,6 +30,8 @@ pub struct Signed {
     pub identity: Identity,
     /// What the control plane wants to know of who asks.
     pub caller: Caller,
+    /// What it was proved by, for a reply that outlives them.
+    pub credentials: Credentials,
 }
 
 impl FromRequestParts<App> for Signed {
@@ -38,8 +40,8 @@ impl FromRequestParts<App> for Signed {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         check_version(parts)?;
         let origin = origin(parts, app);
-        let (identity, caller) = if let Some(key) = bearer(parts)? {
-            app.identify_by_key(&key, origin).await?
+        let ((identity, caller), credentials) = if let Some(key) = bearer(parts)? {
+            (app.identify_by_key(&key, origin).await?, Credentials::Key(key))
         } else if let Some(token) = session_token(parts) {
             let changes = !parts.method.is_safe();
             if changes && !parts.headers.contains_key(REQUEST_HEADER) {
@@ -47,11 +49,11 @@ impl FromRequestParts<App> for Signed {
                     format!("a session changes nothing without the header {REQUEST_HEADER}");
                 return Err(Error::new(Kind::Forbidden, message).into());
             }
-            app.identify_by_session(&token, origin).await?
+            (app.identify_by_session(&token, origin).await?, Credentials::Session(token))
         } else {
             return Err(app.identify_nobody(&origin).into());
         };
-        Ok(Signed { identity, caller })
+        Ok(Signed { identity, caller, credentials })
     }
 }
 

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::database::{FromRow, Row, args};
 use crate::sealed::{Secret, random, to_hex};
-use crate::users::User;
+use crate::users::{Proven, User};
 use crate::{Catalog, CatalogError, Result, UserId, Write};
 
 /// How long sessions live.
@@ -112,16 +112,25 @@ impl Catalog {
 }
 
 impl Write<'_> {
-    /// Begins a session for a user whose password was checked. The token is not kept anywhere else.
+    /// Begins a session for a user who has shown a password. The token is not kept anywhere else.
+    /// None: since then the password was changed, or the user disabled or removed.
     pub async fn start_session(
         &mut self,
-        user: UserId,
+        proven: &Proven,
         lifetime: Lifetime,
         address: Option<&str>,
         agent: Option<&str>,
-    ) -> Result<(Secret, Session)> {
+    ) -> Result<Option<(Secret, Session)>> {
         let token = Secret::new(to_hex(&random::<32>()));
         let now = self.now();
+        let user = proven.user.id;
+        // First, as it makes whoever changes the password now wait until the session can be ended.
+        let sql = "UPDATE users SET last_sign_in = $2 \
+                   WHERE id = $1 AND password_hash = $3 AND disabled_at IS NULL";
+        let values = args![user, now, proven.hash];
+        if self.tx.run("noting that a user signs in", sql, values).await? == 0 {
+            return Ok(None);
+        }
         let expires = now.saturating_add(lifetime.total).unwrap_or(Timestamp::MAX);
         let idle = lifetime.idle.as_secs();
         // A name of a browser is whatever it wants to send.
@@ -131,10 +140,8 @@ impl Write<'_> {
              RETURNING {COLUMNS}"
         );
         let values = args![token_hash(token.expose()), user, now, expires, idle, address, agent];
-        let session = self.tx.one("beginning a session", sqlx::AssertSqlSafe(sql), values).await;
-        let session = session.map_err(|error| error.or_missing("user", user))?;
-        self.change_user(user, "last_sign_in = $2", args![user, now]).await?;
-        Ok((token, session))
+        let session = self.tx.one("beginning a session", sqlx::AssertSqlSafe(sql), values).await?;
+        Ok(Some((token, session)))
     }
 
     /// Ends the session of this token. Whether there was one.

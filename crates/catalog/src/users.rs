@@ -58,6 +58,21 @@ impl std::fmt::Debug for HashedPassword {
     }
 }
 
+/// A user who has shown the right password. What it was compared with is kept, as the password may be
+/// another one before a session begins.
+#[derive(Clone)]
+pub struct Proven {
+    /// Who.
+    pub user: User,
+    pub(crate) hash: String,
+}
+
+impl std::fmt::Debug for Proven {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Proven").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
 /// The fewest characters of a password.
 pub const MIN_PASSWORD: usize = 8;
 /// The most bytes of a password: nobody types more, and hashing them would cost us.
@@ -168,16 +183,16 @@ impl Catalog {
 
     /// The user with this address and password. None: one of them is wrong, or the user is
     /// disabled; which, nobody is told.
-    pub async fn check_password(&self, email: &str, password: Secret) -> Result<Option<User>> {
+    pub async fn check_password(&self, email: &str, password: Secret) -> Result<Option<Proven>> {
         // Something that is no address belongs to nobody, and costs the same.
         let email = normal(email).unwrap_or_default();
         let sql = "SELECT id, password_hash FROM users WHERE email = $1 AND disabled_at IS NULL";
         let known: Option<Credentials> =
             self.database.find("reading a password", sql, args![email]).await?;
         let (id, hash) = known.map_or((None, None), |known| (Some(known.id), known.hash));
-        let matches = verify(password, hash).await?;
-        match id.filter(|_| matches) {
-            Some(id) => self.user(id).await.map(Some),
+        let matches = verify(password, hash.clone()).await?;
+        match id.zip(hash).filter(|_| matches) {
+            Some((id, hash)) => Ok(Some(Proven { user: self.user(id).await?, hash })),
             None => Ok(None),
         }
     }

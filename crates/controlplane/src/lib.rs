@@ -25,11 +25,12 @@ pub mod simulate;
 pub mod statement;
 
 pub use app::{
-    Account, App, AuditPage, AuditQuery, Config, FirstAdministrator, Identity, Origin, Person,
-    SignedIn, generated_password,
+    Account, App, AuditPage, AuditQuery, Config, Credentials, FirstAdministrator, Identity, Origin,
+    Person, SignedIn, generated_password,
 };
 pub use caller::{Action, Caller, Permission};
 pub use error::{Error, Kind, Result};
+pub use limits::Follower;
 pub use scheduler::Scheduler;
 
 /// Types of the catalog and the engine that this crate's functions take and give.

@@ -1,6 +1,6 @@
 //! How often somebody may ask, and how often somebody may guess.
 //!
-//! Two limits of different kinds:
+//! Three limits of different kinds:
 //!
 //! * **Guesses.** Signing in fails five times in a quarter of an hour, per e-mail address and per
 //!   client address; then every further attempt is refused before the password is looked at, the right
@@ -9,15 +9,17 @@
 //! * **Requests.** So many a second, with a burst, for each user, service account and (where nobody
 //!   known asks) client address. This guards the machine that serves, so it is counted by that machine's
 //!   own monotonic clock, whatever time the catalog believes it is.
+//! * **Followers.** So many replies that go on for as long as a job does at the same time, of all and of
+//!   each who asks.
 //!
-//! Both are kept in memory: several replicas count for themselves, and a restart forgets. A guesser who
+//! All are kept in memory: several replicas count for themselves, and a restart forgets. A guesser who
 //! has N replicas to choose from has N times five guesses, which is still far too few.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use governor::clock::{Clock, DefaultClock};
@@ -208,6 +210,64 @@ fn check<K: Clone + Eq + std::hash::Hash>(
     })
 }
 
+/// The most replies that go on, at the same time in this process.
+const FOLLOWERS: usize = 200;
+/// Of them, the most of one user or service account.
+const FOLLOWERS_EACH: usize = 20;
+/// When one who was refused asks again.
+const FOLLOW_LATER: Duration = Duration::from_secs(5);
+
+/// Whose replies go on, and how many of each.
+#[derive(Debug, Default)]
+pub(crate) struct Followers(Mutex<HashMap<Option<Grantee>, usize>>);
+
+impl Followers {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Option<Grantee>, usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A reply that goes on. It counts until this is dropped.
+#[derive(Debug)]
+pub struct Follower {
+    followers: Arc<Followers>,
+    who: Option<Grantee>,
+}
+
+impl Follower {
+    /// Counts another one, or refuses it.
+    pub(crate) fn of(followers: &Arc<Followers>, who: Option<Grantee>) -> Result<Follower> {
+        let refused = |message: String| {
+            let kind = Kind::TooManyRequests { retry_after: FOLLOW_LATER };
+            Err(Error::new(kind, message)
+                .hint("end one of them first, or ask for the job itself every few seconds"))
+        };
+        let mut counts = followers.lock();
+        if counts.get(&who).is_some_and(|own| *own >= FOLLOWERS_EACH) {
+            return refused(format!(
+                "you follow {FOLLOWERS_EACH} jobs already, which are the most"
+            ));
+        }
+        if counts.values().sum::<usize>() >= FOLLOWERS {
+            return refused(format!("{FOLLOWERS} jobs are followed already, which are the most"));
+        }
+        *counts.entry(who).or_default() += 1;
+        Ok(Follower { followers: Arc::clone(followers), who })
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        let mut counts = self.followers.lock();
+        if let Some(own) = counts.get_mut(&self.who) {
+            *own -= 1;
+            if *own == 0 {
+                counts.remove(&self.who);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use strongroom_catalog::{ServiceAccountId, UserId};
@@ -293,5 +353,26 @@ mod tests {
         assert!(requests.count_stranger(Some("10.0.0.2")).is_ok());
         let unlimited = Requests::per_second(None);
         assert!((0..1000).all(|_| unlimited.count(ann).is_ok()));
+    }
+
+    #[test]
+    fn so_many_follow_at_a_time_and_a_place_that_is_left_is_free() {
+        let followers = Arc::new(Followers::default());
+        let follow = |who| Follower::of(&followers, who);
+        let mut all = Vec::new();
+        for _ in 0..FOLLOWERS / FOLLOWERS_EACH {
+            let who = Some(Grantee::User(UserId::new()));
+            all.extend((0..FOLLOWERS_EACH).map(|_| follow(who).unwrap()));
+            let refused = follow(who).unwrap_err();
+            assert_eq!(refused.message(), "you follow 20 jobs already, which are the most");
+        }
+        let refused = follow(None).unwrap_err();
+        assert_eq!(refused.message(), "200 jobs are followed already, which are the most");
+        assert!(matches!(refused.kind(), Kind::TooManyRequests { .. }));
+        all.pop();
+        let last = follow(None).unwrap();
+        assert!(follow(None).is_err());
+        drop((last, all));
+        assert!(followers.lock().is_empty());
     }
 }

@@ -609,7 +609,9 @@ export interface paths {
         };
         /**
          * Follow a job: an event named `job` with the job as its data, now and whenever it changes. The
-         *     stream ends after the job has.
+         *     stream ends after the job has, and when who follows it may no longer: the session has ended, the API
+         *     key was deleted, a role was taken away. Whoever follows 20 jobs is refused another one with 429, and so
+         *     is everybody where 200 are followed.
          */
         get: operations["follow_job"];
         put?: never;

@@ -101,7 +101,7 @@ async fn create_service_account(
     signed: Signed,
     Body(body): Body<CreateServiceAccount>,
 ) -> Reply<ServiceAccount> {
-    let roles = resolved(&app, &body.roles.unwrap_or_default()).await?;
+    let roles = resolved(&app, &signed.caller, &body.roles.unwrap_or_default()).await?;
     let (name, about) = (&body.name, &body.description);
     Ok(Json(app.create_service_account(&signed.caller, name, about, &roles).await?.into()))
 }

@@ -1,7 +1,7 @@
 //! Jobs: what takes long.
 
 use std::convert::Infallible;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::State;
@@ -9,7 +9,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use futures::Stream;
 use serde::Deserialize;
 use strongroom_controlplane::model::{JobFilter, JobId, JobKind, JobState};
-use strongroom_controlplane::{App, Caller};
+use strongroom_controlplane::{App, Caller, Credentials, Follower};
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -23,6 +23,8 @@ use crate::views::jobs::{Job, Jobs};
 
 /// How often a job that is followed is looked at.
 const LOOK: Duration = Duration::from_millis(500);
+/// How often it is asked anew who follows it, and what they may see.
+const AGAIN: Duration = Duration::from_secs(3);
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -96,7 +98,9 @@ async fn cancel_job(State(app): State<App>, signed: Signed, Path(job): Path<Uuid
 }
 
 /// Follow a job: an event named `job` with the job as its data, now and whenever it changes. The
-/// stream ends after the job has.
+/// stream ends after the job has, and when who follows it may no longer: the session has ended, the API
+/// key was deleted, a role was taken away. Whoever follows 20 jobs is refused another one with 429, and so
+/// is everybody where 200 are followed.
 #[utoipa::path(get, path = "/jobs/{job_id}/events", tag = "Jobs",
     params(("job_id" = Uuid, Path, description = "The job.")),
     responses((status = 200, description = "Server-sent events.", content_type = "text/event-stream",
@@ -109,8 +113,11 @@ async fn follow_job(
     let id: JobId = job.into();
     let first = look(&app, &signed.caller, id).await?;
     let begin = Following {
+        _follower: app.follow(&signed.caller)?,
         app,
         caller: signed.caller,
+        credentials: signed.credentials,
+        asked: Instant::now(),
         next: Some(first),
         told: String::new(),
         ended: false,
@@ -131,7 +138,7 @@ async fn follow_job(
             }
             tokio::time::sleep(LOOK).await;
             // Roles may have been taken away, or the catalog be away: the client asks again.
-            following.next = Some(look(&following.app, &following.caller, id).await.ok()?);
+            following.next = Some(following.again(id).await.ok()?);
         }
     });
     Ok(Sse::new(events).keep_alive(KeepAlive::default()))
@@ -141,8 +148,23 @@ async fn follow_job(
 struct Following {
     app: App,
     caller: Caller,
+    credentials: Credentials,
+    /// When it was last asked who it is.
+    asked: Instant,
     next: Option<Job>,
     /// What was told last.
     told: String,
     ended: bool,
+    _follower: Follower,
+}
+
+impl Following {
+    /// Looks at the job again, if whoever follows it still may.
+    async fn again(&mut self, id: JobId) -> Result<Job, ApiError> {
+        if self.asked.elapsed() >= AGAIN {
+            self.caller = self.app.identify_again(&self.credentials, &self.caller).await?;
+            self.asked = Instant::now();
+        }
+        look(&self.app, &self.caller, id).await
+    }
 }

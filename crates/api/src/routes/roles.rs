@@ -4,8 +4,8 @@ use axum::extract::State;
 use axum::routing::post;
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
-use strongroom_controlplane::App;
 use strongroom_controlplane::model::{Resource, ResourceKind, Role};
+use strongroom_controlplane::{App, Caller, Error, Permission};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -16,6 +16,9 @@ use crate::auth::Signed;
 use crate::error::{ApiError, Reply};
 use crate::paging::{Pagination, Paging};
 use crate::views::roles::{ResourceType, RoleGrant, RoleName, Roles, UserRoles, list};
+
+/// The most roles in a body.
+const MOST_ROLES: usize = 1000;
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -86,18 +89,30 @@ async fn set_roles_for_user(
     Path(id): Path<Uuid>,
     Body(body): Body<SetRoles>,
 ) -> Reply<Roles> {
-    let roles = resolved(&app, &body.roles.unwrap_or_default()).await?;
+    let roles = resolved(&app, &signed.caller, &body.roles.unwrap_or_default()).await?;
     Ok(Json(Roles { roles: list(&app.set_roles(&signed.caller, id, &roles).await?) }))
 }
 
-/// Roles as the control plane wants them.
+/// Roles as the control plane wants them, for a caller who may grant some.
 pub(super) async fn resolved(
     app: &App,
+    caller: &Caller,
     roles: &[RoleGrant],
 ) -> Result<Vec<(Role, Resource)>, ApiError> {
+    caller.require(Permission::ManageOrganization)?;
+    if roles.len() > MOST_ROLES {
+        let message = format!("the body has {} roles; {MOST_ROLES} are the most", roles.len());
+        return Err(Error::invalid(message)
+            .hint("a role on the organization holds on every cluster")
+            .into());
+    }
+    let organization = app.resource(ResourceKind::Organization, None).await?;
     let mut resolved = Vec::with_capacity(roles.len());
     for role in roles {
-        let on = app.resource(role.resource.kind.into(), role.resource.id).await?;
+        let on = match (role.resource.kind.into(), role.resource.id) {
+            (ResourceKind::Organization, None) => organization,
+            (kind, id) => app.resource(kind, id).await?,
+        };
         resolved.push((role.name.into(), on));
     }
     Ok(resolved)

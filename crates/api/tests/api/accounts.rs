@@ -150,3 +150,33 @@ async fn who_asks_too_often_is_told_when_to_ask_again() {
     assert!(refused, "a guesser of keys");
     assert_eq!(service.get(&other, "/organization").await.status, StatusCode::OK);
 }
+
+#[tokio::test]
+async fn a_list_of_roles_is_read_for_those_only_who_may_grant_them_and_has_an_end() {
+    let service = TestService::start().await;
+    let admin = service.key(&[Role::OrgAdmin]).await;
+    let member = service.key(&[Role::OrgMember]).await;
+    let many = |count: usize| {
+        let role = json!({ "name": "ORG_MEMBER", "resource": { "type": "ORGANIZATION" } });
+        vec![role; count]
+    };
+    let made = json!({ "name": "one", "description": "", "roles": many(1000) });
+    let made = service.ask(&admin, Method::POST, "/service-accounts", made).await;
+    assert_eq!(made.status, StatusCode::OK, "{made:?}");
+    let roles = format!("/roles/{}", made.body["id"].as_str().unwrap());
+    // A role that can not be: it is on a cluster, and which one is not said.
+    let wrong = json!({ "name": "CLUSTER_ADMIN", "resource": { "type": "CLUSTER" } });
+    for (method, path) in [(Method::POST, "/service-accounts"), (Method::PUT, roles.as_str())] {
+        let body = |roles: Vec<Value>| match method == Method::PUT {
+            true => json!({ "roles": roles }),
+            false => json!({ "name": "two", "description": "", "roles": roles }),
+        };
+        for roles in [many(1001), vec![wrong.clone()]] {
+            let refused = service.ask(&member, method.clone(), path, body(roles)).await;
+            assert_eq!(refused.status, StatusCode::FORBIDDEN, "{path}: {refused:?}");
+        }
+        let refused = service.ask(&admin, method.clone(), path, body(many(1001))).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{path}: {refused:?}");
+        assert_eq!(refused.body["message"], "the body has 1001 roles; 1000 are the most");
+    }
+}

@@ -11,6 +11,7 @@ use strongroom_controlplane::model::{ClusterId, Resource, Role, Secret};
 use strongroom_testkit as testkit;
 use tokio_util::sync::CancellationToken;
 
+use crate::sessions::{by_session, cookie, with_founder};
 use crate::support::TestService;
 
 /// Attaches a server that has two databases, one of them without tables.
@@ -207,4 +208,104 @@ async fn who_may_not_is_refused_and_a_foreign_cluster_does_not_exist() {
         let refused = service.get(&admin, &format!("/clusters/{mine}/{query}")).await;
         assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{query}: {refused:?}");
     }
+}
+
+/// A job that waits, as nobody works; its path.
+async fn waiting_job(service: &TestService) -> (String, tempfile::TempDir) {
+    let nowhere = "postgresql://postgres@127.0.0.1:1/x";
+    let (cluster, folder) = attach(service, Plan::Dedicated, nowhere).await;
+    let key = service.key(&[Role::OrgAdmin]).await;
+    let path = format!("/clusters/{cluster}/backups");
+    let asked = service.ask(&key, Method::POST, &path, json!({})).await;
+    assert_eq!(asked.status, StatusCode::OK, "{asked:?}");
+    (format!("/jobs/{}/events", asked.body["id"].as_str().unwrap()), folder)
+}
+
+#[tokio::test]
+async fn who_may_no_longer_see_a_job_is_told_nothing_more_of_it() {
+    let service = with_founder().await;
+    let (path, _folder) = waiting_job(&service).await;
+    let admin = service.key(&[Role::OrgAdmin]).await;
+    let person = async |email: &str| {
+        let body = json!({ "email": email, "name": "Bob", "password": "a long password" });
+        let made = service.ask(&admin, Method::POST, "/users", body).await;
+        let id = made.body["id"].as_str().unwrap().to_owned();
+        let role = format!("/roles/{id}/ORGANIZATION//CLUSTER_MONITOR");
+        let granted = service.ask(&admin, Method::POST, &role, Value::Null).await;
+        assert_eq!(granted.status, StatusCode::OK, "{granted:?}");
+        (id, role, cookie(&service, email, "a long password").await)
+    };
+    let (key, stays) = (service.key(&[Role::OrgAdmin]).await, service.key(&[Role::OrgAdmin]).await);
+    let (_, _, out) = person("out@example.org").await;
+    let (disabled_id, _, disabled) = person("disabled@example.org").await;
+    let (_, role, demoted) = person("demoted@example.org").await;
+
+    let follow = async |header: &str, value: &str| {
+        let reply = service.request(Method::GET, &path).header(header, value).send().await.unwrap();
+        assert_eq!(reply.status(), StatusCode::OK);
+        reply
+    };
+    let following = [
+        ("the key was deleted", follow("authorization", &format!("Bearer {key}")).await),
+        ("signed out", follow("cookie", &out).await),
+        ("disabled", follow("cookie", &disabled).await),
+        ("the role was taken away", follow("cookie", &demoted).await),
+    ]
+    .map(|(why, reply)| (why, tokio::spawn(reply.text())));
+    let goes_on = follow("authorization", &format!("Bearer {stays}")).await;
+    let goes_on = tokio::spawn(goes_on.text());
+
+    let prefix = key.rsplit_once('_').unwrap().0;
+    for done in [
+        service.ask(&admin, Method::DELETE, &format!("/api-keys/{prefix}"), Value::Null).await,
+        by_session(&service, &out, Method::DELETE, "/session", Value::Null).await,
+        service
+            .ask(
+                &admin,
+                Method::PATCH,
+                &format!("/users/{disabled_id}"),
+                json!({ "disabled": true }),
+            )
+            .await,
+        service.ask(&admin, Method::DELETE, &role, Value::Null).await,
+    ] {
+        assert_eq!(done.status, StatusCode::OK, "{done:?}");
+    }
+    for (why, followed) in following {
+        let ended = tokio::time::timeout(std::time::Duration::from_secs(15), followed).await;
+        let told = ended.unwrap_or_else(|_| panic!("{why}, and still told")).unwrap().unwrap();
+        assert!(told.starts_with("event: job\ndata: {"), "{why}: {told}");
+    }
+    assert!(!goes_on.is_finished());
+    goes_on.abort();
+}
+
+#[tokio::test]
+async fn so_many_jobs_are_followed_at_a_time() {
+    let service = TestService::start().await;
+    let (path, _folder) = waiting_job(&service).await;
+    let follow = async |key: &str| {
+        service.request(Method::GET, &path).bearer_auth(key).send().await.unwrap()
+    };
+    let key = service.key(&[Role::ClusterMonitor]).await;
+    let mut followed = Vec::new();
+    for _ in 0..20 {
+        followed.push(follow(&key).await);
+        assert_eq!(followed.last().unwrap().status(), StatusCode::OK);
+    }
+    let refused = service.get(&key, &path).await;
+    assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS, "{refused:?}");
+    assert_eq!(refused.headers["retry-after"], "5");
+    let other = service.key(&[Role::ClusterMonitor]).await;
+    assert_eq!(follow(&other).await.status(), StatusCode::OK);
+    drop(followed.pop());
+    for _ in 0..100 {
+        // The service sees within its next keep-alive or look that the connection is gone.
+        let again = follow(&key).await;
+        if again.status() == StatusCode::OK {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("a place that was left is not free");
 }

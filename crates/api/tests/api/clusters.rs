@@ -680,3 +680,31 @@ async fn the_version_of_a_server_is_confirmed_and_never_changed() {
     );
     assert_eq!(versions[1]["allowed_upgrades"], json!(["v18"]));
 }
+
+#[tokio::test]
+async fn a_unix_socket_of_the_services_machine_is_for_org_administrators() {
+    let server = Cluster::start();
+    let service = TestService::start().await;
+    let key = service.key(&[Role::ClusterCreator, Role::ClusterAdmin]).await;
+    let made = attach(&service, &key, a_cluster("ledger", &server.url("postgres"))).await;
+    assert_eq!(made.status, StatusCode::OK, "{made:?}");
+    let socket = server.socket_url("postgres");
+    let (check, patch) = (json!({ "url": socket }), json!({ "strongroom": { "url": socket } }));
+    for (method, path, body) in [
+        (Method::POST, "/clusters/check-connection".to_owned(), check.clone()),
+        (Method::POST, "/clusters".to_owned(), a_cluster("books", &socket)),
+        (Method::PATCH, path(&made.body), patch.clone()),
+    ] {
+        let refused = service.ask(&key, method, &path, body).await;
+        assert_eq!(refused.status, StatusCode::FORBIDDEN, "{path}: {refused:?}");
+        let message = refused.body["message"].as_str().unwrap();
+        assert!(message.contains("a unix socket of the service's own machine"), "{message}");
+        assert!(message.ends_with("needs the role Org Administrator"), "{message}");
+        assert!(hint(&refused).starts_with("name the server's host"), "{refused:?}");
+    }
+    let admin = service.key(&[Role::OrgAdmin]).await;
+    let checked = service.ask(&admin, Method::POST, "/clusters/check-connection", check).await;
+    assert_eq!(checked.status, StatusCode::OK, "{checked:?}");
+    let changed = service.ask(&admin, Method::PATCH, &path(&made.body), patch).await;
+    assert_eq!(changed.status, StatusCode::OK, "{changed:?}");
+}

@@ -3,7 +3,7 @@
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use strongroom_controlplane::model::{EventFilter, Page, Role};
-use strongroom_testkit::Cluster;
+use strongroom_testkit::{Cluster, Proxy};
 
 use crate::support::TestService;
 
@@ -236,4 +236,83 @@ async fn users_get_passwords_that_no_log_has() {
         .unwrap();
     let told = format!("{events:?}");
     assert!(told.contains("SQL_USER_PASSWORD_CHANGED") && !told.contains("another one"));
+}
+
+#[tokio::test]
+async fn what_the_server_does_after_the_client_hung_up_is_in_the_audit_log() {
+    let server = Cluster::start();
+    let (service, key, path) = attached(&server).await;
+    let (client, connection) =
+        tokio_postgres::connect(&server.url("postgres"), tokio_postgres::NoTls).await.unwrap();
+    let running = tokio::spawn(connection);
+    let password = json!({ "password": "hush hush" });
+    for (method, path, body, action) in [
+        (Method::POST, "databases", json!({ "name": "shop" }), "DATABASE_CREATED"),
+        (Method::PATCH, "databases/shop", json!({ "new_name": "store" }), "DATABASE_RENAMED"),
+        (Method::DELETE, "databases/store", Value::Null, "DATABASE_DROPPED"),
+        (
+            Method::POST,
+            "sql-users",
+            json!({ "name": "ann", "password": "hush" }),
+            "SQL_USER_CREATED",
+        ),
+        (Method::PUT, "sql-users/ann/password", password, "SQL_USER_PASSWORD_CHANGED"),
+        (Method::DELETE, "sql-users/ann", Value::Null, "SQL_USER_DELETED"),
+    ]
+    .map(|(method, under, body, action)| (method, format!("{path}/{under}"), body, action))
+    {
+        // What is to be written waits for this; what is read does not.
+        let hold = "BEGIN; LOCK TABLE pg_authid, pg_database IN SHARE MODE";
+        client.batch_execute(hold).await.unwrap();
+        let request = service.request(method, &path).bearer_auth(&key);
+        let request = if body.is_null() { request } else { request.json(&body) };
+        let asking = tokio::spawn(request.send());
+        let waits = "SELECT FROM pg_locks WHERE NOT granted";
+        while client.query(waits, &[]).await.unwrap().is_empty() {
+            assert!(!asking.is_finished(), "{action}: {:?}", asking.await);
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        asking.abort();
+        assert!(asking.await.unwrap_err().is_cancelled());
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        client.batch_execute("ROLLBACK").await.unwrap();
+
+        let noted = async || {
+            let filter = EventFilter { actions: vec![action.to_owned()], ..EventFilter::default() };
+            let found = service.app.catalog().audit_events(&filter, &Page::default()).await;
+            !found.unwrap().items.is_empty()
+        };
+        for _ in 0..200 {
+            if noted().await {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        assert!(noted().await, "{action} is not in the audit log");
+    }
+    drop(client);
+    running.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn few_questions_at_a_time_are_put_to_one_server() {
+    let server = Cluster::start();
+    let (service, key, path) = attached(&server).await;
+    let proxy = Proxy::to(server.port());
+    let body = json!({ "strongroom": { "url": server.url_at(proxy.port(), "postgres") } });
+    let moved = service.ask(&key, Method::PATCH, &path, body).await;
+    assert_eq!(moved.status, StatusCode::OK, "{moved:?}");
+    let before = proxy.connections();
+    proxy.stall();
+    let mut asking = Vec::new();
+    for under in ["sql-users", "databases", "nodes"].repeat(3) {
+        let request = service.request(Method::GET, &format!("{path}/{under}")).bearer_auth(&key);
+        asking.push(tokio::spawn(request.send()));
+    }
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    assert_eq!(proxy.connections() - before, 2, "connections that wait for the server");
+    proxy.heal();
+    for asked in asking {
+        assert_eq!(asked.await.unwrap().unwrap().status(), StatusCode::OK);
+    }
 }

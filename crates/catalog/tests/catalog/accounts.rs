@@ -8,7 +8,7 @@ use strongroom_catalog::audit::{Actor, AuditEvent, EventFilter, NewEvent, Outcom
 use strongroom_catalog::grants::{Grantee, Resource, Role};
 use strongroom_catalog::service_accounts::AccountFilter;
 use strongroom_catalog::sessions::Lifetime;
-use strongroom_catalog::users::{HashedPassword, NewUser};
+use strongroom_catalog::users::{HashedPassword, NewUser, Proven};
 use strongroom_catalog::{
     Catalog, CatalogError, Dialect, FakeClock, KeySource, Order, Page, Secret, UserId,
 };
@@ -30,6 +30,11 @@ async fn user(catalog: &Catalog, email: &str, password: Option<&str>) -> UserId 
     let user = write.create_user(&new).await.unwrap();
     write.commit().await.unwrap();
     user.id
+}
+
+/// Ann, if this is her password.
+async fn proven(catalog: &Catalog, password: &str) -> Option<Proven> {
+    catalog.check_password("ann@example.com", Secret::new(password)).await.unwrap()
 }
 
 /// Somebody who reads the log again and again, each time after what came last.
@@ -76,7 +81,7 @@ on_both! {
 
         let check = async |email: &str, password: &str| {
             let found = catalog.check_password(email, Secret::new(password)).await.unwrap();
-            found.map(|user| user.id)
+            found.map(|proven| proven.user.id)
         };
         assert_eq!(check("ann@EXAMPLE.com", "correct horse").await, Some(id));
         assert_eq!(check("ann@example.com", "correct horsf").await, None);
@@ -112,13 +117,13 @@ on_both! {
 
     async fn a_session_ends_when_idle_or_old(test: Test) {
         let catalog = &test.catalog;
-        let id = user(catalog, "ann@example.com", None).await;
+        let id = user(catalog, "ann@example.com", Some("correct horse")).await;
+        let ann = proven(catalog, "correct horse").await.unwrap();
         let begin = async || {
             let mut write = catalog.begin().await.unwrap();
-            let (token, _) = write
-                .start_session(id, LIFETIME, Some("192.0.2.7"), Some("browser"))
-                .await
-                .unwrap();
+            let begun =
+                write.start_session(&ann, LIFETIME, Some("192.0.2.7"), Some("browser")).await;
+            let (token, _) = begun.unwrap().unwrap();
             write.commit().await.unwrap();
             token
         };
@@ -152,10 +157,15 @@ on_both! {
         let catalog = &test.catalog;
         let id = user(catalog, "ann@example.com", Some("correct horse")).await;
         let hashed = HashedPassword::of(Secret::new("another horse")).await.unwrap();
-        for disable in [false, true] {
-            let mut write = catalog.begin().await.unwrap();
-            let (token, _) = write.start_session(id, LIFETIME, None, None).await.unwrap();
-            write.commit().await.unwrap();
+        for (disable, password) in [(false, "correct horse"), (true, "another horse")] {
+            let ann = proven(catalog, password).await.unwrap();
+            let begin = async || {
+                let mut write = catalog.begin().await.unwrap();
+                let begun = write.start_session(&ann, LIFETIME, None, None).await.unwrap();
+                write.commit().await.unwrap();
+                begun
+            };
+            let (token, _) = begin().await.unwrap();
             assert!(catalog.session(&token).await.unwrap().is_some());
             let mut write = catalog.begin().await.unwrap();
             if disable {
@@ -165,9 +175,15 @@ on_both! {
             }
             write.commit().await.unwrap();
             assert!(catalog.session(&token).await.unwrap().is_none(), "disabled: {disable}");
+            // Nor does one begin for who has shown the password before.
+            assert!(begin().await.is_none(), "disabled: {disable}");
         }
         let mut write = catalog.begin().await.unwrap();
-        let (token, _) = write.start_session(id, LIFETIME, None, None).await.unwrap();
+        write.set_user_disabled(id, false).await.unwrap();
+        write.commit().await.unwrap();
+        let ann = proven(catalog, "another horse").await.unwrap();
+        let mut write = catalog.begin().await.unwrap();
+        let (token, _) = write.start_session(&ann, LIFETIME, None, None).await.unwrap().unwrap();
         assert!(write.end_session(&token).await.unwrap());
         assert!(!write.end_session(&token).await.unwrap());
     }

@@ -18,16 +18,20 @@ on_both! {
         };
         let mut write = catalog.begin().await.unwrap();
         let user = write.create_user(&new).await.unwrap();
+        write.commit().await.unwrap();
+        let shown = Secret::new("hush-password");
+        let proven = catalog.check_password("ann@example.com", shown).await.unwrap().unwrap();
+        let mut write = catalog.begin().await.unwrap();
         let lifetime =
             strongroom_catalog::sessions::Lifetime { total: seconds(60), idle: seconds(60) };
-        let (token, session) = write.start_session(user.id, lifetime, None, None).await.unwrap();
+        let (token, session) = write.start_session(&proven, lifetime, None, None).await.unwrap().unwrap();
         let account = write.create_service_account("x", "", None).await.unwrap();
         let (key, secret) = write.create_api_key(account.id, "x").await.unwrap();
         write.commit().await.unwrap();
 
         let printed = format!(
             "{catalog:?} {:?} {:?} {cluster:?} {location:?} {new:?} {user:?} {token:?} {session:?} \
-             {account:?} {key:?} {secret:?} {:?} {:?} {:?}",
+             {proven:?} {account:?} {key:?} {secret:?} {:?} {:?} {:?}",
             a_cluster("x"),
             a_location("x"),
             catalog.connection(cluster.id).await.unwrap(),

@@ -23,13 +23,14 @@ use strongroom_catalog::page::MAX_LIMIT;
 use strongroom_catalog::storage_locations::StorageLocation;
 use strongroom_catalog::{ClusterId, FolderId, LocationId, Page, Secret};
 use strongroom_dataplane::postgres::inspect::{Inspection, Problem, inspect};
-use strongroom_dataplane::postgres::server::Server;
+use strongroom_dataplane::postgres::server::{Host, Server};
 
 use super::App;
 use super::clusters::{ClusterDetail, cluster_event, usable};
 use super::organization::checked_name;
 use super::storage_locations::checked_region;
 use crate::cadence;
+use crate::caller::title;
 use crate::{Caller, Error, Kind, Permission, Result};
 
 /// The most labels of a cluster, and the most characters of a name or a value of one.
@@ -125,7 +126,7 @@ impl App {
     /// Looks at a server as attaching would, and tells all that it finds.
     pub async fn check_connection(&self, caller: &Caller, url: &Secret) -> Result<ConnectionCheck> {
         caller.require(Permission::CreateClusters)?;
-        let server = Server::of_url(url.expose())?;
+        let server = led_to(caller, url)?;
         let found = inspect(&server).await?;
         let mut problems = found.problems.clone();
         problems.extend(self.attached_already(caller, &server, &found, None).await?);
@@ -169,7 +170,7 @@ impl App {
             Error::invalid("it is not said which plan the cluster is on")
                 .hint(format!("send spec.plan or strongroom.plan: one of {}", names.join(", ")))
         })?;
-        let server = Server::of_url(url.expose())?;
+        let server = led_to(caller, &url)?;
         if self.catalog().cluster_by_name(&name).await?.is_some() {
             return Err(Error::new(Kind::AlreadyExists, format!("cluster {name} exists already")));
         }
@@ -280,7 +281,7 @@ impl App {
             change.regions = Some((place.regions, place.primary));
         }
         if let Some(url) = patch.url {
-            let server = Server::of_url(url.expose())?;
+            let server = led_to(caller, &url)?;
             let found = self.inspected(caller, &server, Some(id)).await?;
             change.connection = Some(connection(url, &server));
             change.server = Some(server_of(&found));
@@ -506,6 +507,25 @@ fn check_given(given: &AsGiven) -> Result<()> {
         ))
         .hint("none of them is negative")),
     }
+}
+
+/// The server that a caller's URL leads to. One behind a unix socket may take whoever connects for the
+/// user that this process runs as, and ask for no password: that identity is for those alone who
+/// administer the organization.
+fn led_to(caller: &Caller, url: &Secret) -> Result<Server> {
+    let server = Server::of_url(url.expose())?;
+    let permission = Permission::ManageOrganization;
+    if matches!(server.host, Host::Tcp(_)) || caller.may(permission) {
+        return Ok(server);
+    }
+    let message = format!(
+        "the URL leads to {server}, a unix socket of the service's own machine; to connect there needs \
+         the role {}",
+        permission.roles().iter().map(|role| title(*role)).collect::<Vec<_>>().join(" or ")
+    );
+    Err(Error::new(Kind::Forbidden, message).hint(
+        "name the server's host in the URL, such as postgresql://user:password@host:5432/postgres",
+    ))
 }
 
 /// Refuses a version that is not the server's: upgrading is not ours to do.

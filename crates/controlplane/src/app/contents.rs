@@ -128,7 +128,9 @@ impl App {
             return Err(Error::invalid(message)
                 .hint("restore the table beside the living one, and query it there"));
         }
-        let opened = self.opened(caller, cluster, backup).await?;
+        let backup = self.backup_for(caller, Permission::Restore, cluster, backup).await?;
+        let _turn = self.turn_to_read().await?;
+        let opened = self.open_backup(&backup).await?;
         let never = CancellationToken::new();
         Ok(rows::read(&opened, table, limit, Some(LONGEST_VALUE), &never).await?)
     }
@@ -143,8 +145,11 @@ impl App {
         since: BackupId,
         database: Option<String>,
     ) -> Result<Diff> {
-        let before = self.opened(caller, cluster, since).await?;
-        let after = self.opened(caller, cluster, backup).await?;
+        let before = self.backup_for(caller, Permission::Restore, cluster, since).await?;
+        let after = self.backup_for(caller, Permission::Restore, cluster, backup).await?;
+        let _turn = self.turn_to_read().await?;
+        let before = self.open_backup(&before).await?;
+        let after = self.open_backup(&after).await?;
         if before.manifest.data_from >= after.manifest.data_from {
             let message = format!("backup {since} is not older than backup {backup}");
             return Err(Error::invalid(message).hint("name the older one as the other"));

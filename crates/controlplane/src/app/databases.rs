@@ -5,7 +5,8 @@
 //! have it without further ado.
 //!
 //! A server's change and its audit event can not be one transaction. The event is recorded after the
-//! change, and who gets an error then finds in the log that the change was made.
+//! change, and who gets an error then finds in the log that the change was made. Both run to their end
+//! once they have begun, whether or not whoever asked still waits.
 
 use std::collections::HashMap;
 
@@ -18,6 +19,7 @@ use strongroom_dataplane::Kind as EngineKind;
 use strongroom_dataplane::postgres::administer;
 use strongroom_dataplane::postgres::server::Server;
 use strongroom_dataplane::regions::{self, DatabaseRegions};
+use tracing::Instrument;
 
 use super::App;
 use super::clusters::{cluster_event, deleted, usable};
@@ -62,6 +64,7 @@ impl App {
         page: &Page,
     ) -> Result<Listed<Database>> {
         let (cluster, server) = self.reached(caller, Permission::SeeCluster, id).await?;
+        let _turn = self.turn_to_ask(id).await?;
         let found = listed(&server).await.map_err(|error| told(&cluster, error))?;
         let mut found = by_name(found, page, self.now(), |database| &database.name)?;
         count_tables(&server, &mut found.items).await;
@@ -76,9 +79,14 @@ impl App {
         name: &str,
     ) -> Result<Database> {
         let (cluster, server) = self.reached(caller, Permission::ManageCluster, id).await?;
-        administer::create_database(&server, name).await.map_err(|error| told(&cluster, error))?;
-        self.noted(caller, &cluster, "DATABASE_CREATED", "database", name, json!({})).await?;
-        self.database(&cluster, &server, name).await
+        let (app, caller, name) = (self.clone(), caller.clone(), name.to_owned());
+        to_its_end(async move {
+            let made = administer::create_database(&server, &name).await;
+            made.map_err(|error| told(&cluster, error))?;
+            app.noted(&caller, &cluster, "DATABASE_CREATED", "database", &name, json!({})).await?;
+            app.database(&cluster, &server, &name).await
+        })
+        .await
     }
 
     /// Gives a database another name, or other regions.
@@ -90,28 +98,42 @@ impl App {
         change: DatabaseChange,
     ) -> Result<Database> {
         let (cluster, server) = self.reached(caller, Permission::ManageCluster, id).await?;
-        let old = self.database(&cluster, &server, name).await?;
-        let DatabaseChange { new_name, primary_region, regions } = change;
-        if primary_region.is_some() || regions.is_some() {
-            let declared = declaration(&cluster, &old, primary_region, regions)?;
-            regions::declare(&server, &declared).await.map_err(|error| told(&cluster, error))?;
-            let details = json!({
-                "primary_region": [old.primary_region, declared.primary],
-                "regions": [old.regions, declared.regions],
-            });
-            self.noted(caller, &cluster, "DATABASE_REGIONS_CHANGED", "database", name, details)
+        let (app, caller, name) = (self.clone(), caller.clone(), name.to_owned());
+        to_its_end(async move {
+            let old = app.database(&cluster, &server, &name).await?;
+            let DatabaseChange { new_name, primary_region, regions } = change;
+            if primary_region.is_some() || regions.is_some() {
+                let declared = declaration(&cluster, &old, primary_region, regions)?;
+                regions::declare(&server, &declared)
+                    .await
+                    .map_err(|error| told(&cluster, error))?;
+                let details = json!({
+                    "primary_region": [old.primary_region, declared.primary],
+                    "regions": [old.regions, declared.regions],
+                });
+                app.noted(
+                    &caller,
+                    &cluster,
+                    "DATABASE_REGIONS_CHANGED",
+                    "database",
+                    &name,
+                    details,
+                )
                 .await?;
-        }
-        let mut present = name;
-        if let Some(new_name) = new_name.as_deref().filter(|new_name| *new_name != name) {
-            administer::rename_database(&server, name, new_name)
-                .await
-                .map_err(|error| told(&cluster, error))?;
-            let details = json!({ "old_name": name });
-            self.noted(caller, &cluster, "DATABASE_RENAMED", "database", new_name, details).await?;
-            present = new_name;
-        }
-        self.database(&cluster, &server, present).await
+            }
+            let mut present = name.as_str();
+            if let Some(new_name) = new_name.as_deref().filter(|new_name| *new_name != name) {
+                administer::rename_database(&server, &name, new_name)
+                    .await
+                    .map_err(|error| told(&cluster, error))?;
+                let details = json!({ "old_name": name });
+                app.noted(&caller, &cluster, "DATABASE_RENAMED", "database", new_name, details)
+                    .await?;
+                present = new_name;
+            }
+            app.database(&cluster, &server, present).await
+        })
+        .await
     }
 
     /// Removes a database with all that is in it.
@@ -122,11 +144,16 @@ impl App {
         name: &str,
     ) -> Result<Database> {
         let (cluster, server) = self.reached(caller, Permission::ManageCluster, id).await?;
-        let old = self.database(&cluster, &server, name).await?;
-        administer::drop_database(&server, name).await.map_err(|error| told(&cluster, error))?;
-        let details = json!({ "owner": old.owner, "table_count": old.table_count });
-        self.noted(caller, &cluster, "DATABASE_DROPPED", "database", name, details).await?;
-        Ok(old)
+        let (app, caller, name) = (self.clone(), caller.clone(), name.to_owned());
+        to_its_end(async move {
+            let old = app.database(&cluster, &server, &name).await?;
+            let dropped = administer::drop_database(&server, &name).await;
+            dropped.map_err(|error| told(&cluster, error))?;
+            let details = json!({ "owner": old.owner, "table_count": old.table_count });
+            app.noted(&caller, &cluster, "DATABASE_DROPPED", "database", &name, details).await?;
+            Ok(old)
+        })
+        .await
     }
 
     /// The roles of a cluster that can log in, by name.
@@ -137,6 +164,7 @@ impl App {
         page: &Page,
     ) -> Result<Listed<String>> {
         let (cluster, server) = self.reached(caller, Permission::SeeCluster, id).await?;
+        let _turn = self.turn_to_ask(id).await?;
         let found = administer::users(&server).await.map_err(|error| told(&cluster, error))?;
         by_name(found, page, self.now(), |name| name)
     }
@@ -150,17 +178,27 @@ impl App {
         password: &Secret,
     ) -> Result<()> {
         let (cluster, server) = self.reached(caller, Permission::ManageCluster, id).await?;
-        let made = administer::create_user(&server, name, password.expose()).await;
-        made.map_err(|error| told(&cluster, error))?;
-        self.noted(caller, &cluster, "SQL_USER_CREATED", "sql user", name, json!({})).await
+        let (app, caller, name) = (self.clone(), caller.clone(), name.to_owned());
+        let password = password.clone();
+        to_its_end(async move {
+            let made = administer::create_user(&server, &name, password.expose()).await;
+            made.map_err(|error| told(&cluster, error))?;
+            app.noted(&caller, &cluster, "SQL_USER_CREATED", "sql user", &name, json!({})).await
+        })
+        .await
     }
 
     /// Removes a role that can log in.
     pub async fn delete_sql_user(&self, caller: &Caller, id: ClusterId, name: &str) -> Result<()> {
         let (cluster, server) = self.reached(caller, Permission::ManageCluster, id).await?;
         not_ours(&server, name)?;
-        administer::drop_user(&server, name).await.map_err(|error| told(&cluster, error))?;
-        self.noted(caller, &cluster, "SQL_USER_DELETED", "sql user", name, json!({})).await
+        let (app, caller, name) = (self.clone(), caller.clone(), name.to_owned());
+        to_its_end(async move {
+            let dropped = administer::drop_user(&server, &name).await;
+            dropped.map_err(|error| told(&cluster, error))?;
+            app.noted(&caller, &cluster, "SQL_USER_DELETED", "sql user", &name, json!({})).await
+        })
+        .await
     }
 
     /// Gives a role another password.
@@ -173,9 +211,15 @@ impl App {
     ) -> Result<()> {
         let (cluster, server) = self.reached(caller, Permission::ManageCluster, id).await?;
         not_ours(&server, name)?;
-        let set = administer::set_password(&server, name, password.expose()).await;
-        set.map_err(|error| told(&cluster, error))?;
-        self.noted(caller, &cluster, "SQL_USER_PASSWORD_CHANGED", "sql user", name, json!({})).await
+        let (app, caller, name) = (self.clone(), caller.clone(), name.to_owned());
+        let password = password.clone();
+        to_its_end(async move {
+            let set = administer::set_password(&server, &name, password.expose()).await;
+            set.map_err(|error| told(&cluster, error))?;
+            let action = "SQL_USER_PASSWORD_CHANGED";
+            app.noted(&caller, &cluster, action, "sql user", &name, json!({})).await
+        })
+        .await
     }
 
     /// A cluster that the caller may do this with, and its server.
@@ -231,6 +275,17 @@ impl App {
             Error::from(error).context("it was done, and could not be written to the audit log")
         })
     }
+}
+
+/// Runs a change of a server and its audit event to their end, even if whoever asked for it hangs up:
+/// what the server then does all the same would else be in no log.
+async fn to_its_end<T: Send + 'static>(
+    change: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    tokio::spawn(change.in_current_span()).await.unwrap_or_else(|error| {
+        let message = "the service has failed; its log says how";
+        Err(Error::new(Kind::Internal, message).caused_by(error))
+    })
 }
 
 /// What the server said, with the name of the cluster; what clashes by name says so.

@@ -28,7 +28,44 @@ pub enum Identity {
     ServiceAccount(ServiceAccount),
 }
 
+/// By what somebody proves who they are.
+#[derive(Clone, Debug)]
+pub enum Credentials {
+    /// The secret of an API key.
+    Key(Secret),
+    /// The token of a session.
+    Session(Secret),
+}
+
 impl App {
+    /// The caller of a reply that goes on, with the roles of now. Not counted as a request. Refused if
+    /// the credentials no longer prove anything: the session has ended, the key was deleted.
+    pub async fn identify_again(
+        &self,
+        credentials: &Credentials,
+        caller: &Caller,
+    ) -> Result<Caller> {
+        let known = match credentials {
+            Credentials::Key(secret) => {
+                let found = self.catalog().authenticate(secret).await?;
+                found.map(|(_, account)| {
+                    let actor = Actor::service_account(account.id, &account.name);
+                    (actor, Grantee::ServiceAccount(account.id))
+                })
+            }
+            Credentials::Session(token) => {
+                let found = self.catalog().session(token).await?;
+                found.map(|(_, user)| (Actor::user(user.id, &user.email), Grantee::User(user.id)))
+            }
+        };
+        let (actor, grantee) = known.ok_or_else(|| {
+            Error::new(Kind::Unauthenticated, "the session has ended, or the API key was deleted")
+                .hint("sign in again, or send another API key")
+        })?;
+        let (address, request_id) = (caller.address.clone(), caller.request_id.clone());
+        self.caller(actor, grantee, Origin { address, request_id }).await
+    }
+
     /// The program with this API key.
     pub async fn identify_by_key(
         &self,

@@ -9,6 +9,7 @@ use strongroom_catalog::jobs::{Job, JobFilter, JobKind};
 use strongroom_catalog::{ClusterId, JobId, Listed, Page};
 
 use super::{App, done};
+use crate::limits::Follower;
 use crate::{Action, Caller, Error, Permission, Result};
 
 impl App {
@@ -41,6 +42,12 @@ impl App {
         }
         self.leave_out(caller, &mut job).await?;
         Ok(job)
+    }
+
+    /// Counts a reply that tells of a job for as long as it lasts, until what is returned is dropped.
+    /// Too many at the same time are refused.
+    pub fn follow(&self, caller: &Caller) -> Result<Follower> {
+        Follower::of(&self.0.followers, caller.grantee)
     }
 
     /// Leaves out what the caller may not know of a job of a cluster that it may see.

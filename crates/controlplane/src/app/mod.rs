@@ -22,10 +22,11 @@ mod sessions;
 pub mod storage_locations;
 mod users;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -33,20 +34,26 @@ use serde_json::Value;
 use strongroom_catalog::audit::{NewEvent, Outcome};
 use strongroom_catalog::clusters::Cluster;
 use strongroom_catalog::{Catalog, ClusterId};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{AcquireError, Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 pub use self::accounts::Account;
 pub use self::audit::{AuditPage, AuditQuery};
-pub use self::identity::{Identity, Origin};
+pub use self::identity::{Credentials, Identity, Origin};
 pub use self::sessions::SignedIn;
 pub use self::users::{FirstAdministrator, Person, generated_password};
 use crate::alerts::Channels;
-use crate::limits::{Guesses, Requests};
+use crate::limits::{Followers, Guesses, Requests};
 use crate::metrics::Figures;
-use crate::{Caller, Permission, Result};
+use crate::{Caller, Error, Kind, Permission, Result};
 
 /// Passwords that are hashed at the same time; others wait.
 const HASHED_AT_ONCE: usize = 4;
+/// Requests that ask one cluster's server something at the same time; others wait. Each opens up to four
+/// connections to it.
+const ASKED_AT_ONCE: usize = 2;
+/// Requests that read storage at length (rows, differences, plans of restores) at the same time, in this
+/// process; others wait.
+const READ_AT_ONCE: usize = 4;
 
 /// How this process serves.
 #[derive(Clone, Debug)]
@@ -101,6 +108,11 @@ struct Inner {
     requests: Requests,
     /// Turns at hashing passwords, which takes memory and a core by intention.
     passwords: Semaphore,
+    /// Turns at asking a cluster's server, of each cluster that was asked since the start.
+    asking: Mutex<HashMap<ClusterId, Arc<Semaphore>>>,
+    /// Turns at reading storage at length.
+    reading: Semaphore,
+    followers: Arc<Followers>,
     figures: Figures,
 }
 
@@ -119,7 +131,18 @@ impl App {
         let passwords = Semaphore::new(HASHED_AT_ONCE);
         let enqueued = Notify::new();
         let figures = Figures::new();
-        let inner = Inner { catalog, config, enqueued, guesses, requests, passwords, figures };
+        let inner = Inner {
+            catalog,
+            config,
+            enqueued,
+            guesses,
+            requests,
+            passwords,
+            asking: Mutex::default(),
+            reading: Semaphore::new(READ_AT_ONCE),
+            followers: Arc::default(),
+            figures,
+        };
         let app = App(Arc::new(inner));
         app.prepare_organization().await?;
         app.prepare_locations().await?;
@@ -155,6 +178,22 @@ impl App {
         self.0.enqueued.notified().await;
     }
 
+    /// Waits for a turn at asking a cluster's server: a page that many people look at does not take all
+    /// of its connections. The turn ends when it is dropped.
+    async fn turn_to_ask(&self, cluster: ClusterId) -> Result<OwnedSemaphorePermit> {
+        let turns = {
+            let mut asking = self.0.asking.lock().unwrap_or_else(PoisonError::into_inner);
+            let new = || Arc::new(Semaphore::new(ASKED_AT_ONCE));
+            Arc::clone(asking.entry(cluster).or_insert_with(new))
+        };
+        turns.acquire_owned().await.map_err(no_turns)
+    }
+
+    /// Waits for a turn at reading storage at length. It ends when it is dropped.
+    async fn turn_to_read(&self) -> Result<SemaphorePermit<'_>> {
+        self.0.reading.acquire().await.map_err(no_turns)
+    }
+
     /// A cluster that the caller may do this with; deleted ones, too.
     pub(crate) async fn cluster_for(
         &self,
@@ -165,6 +204,11 @@ impl App {
         caller.require_with(permission, id)?;
         Ok(self.0.catalog.cluster(id).await?)
     }
+}
+
+/// Turns are given until the service ends, so this is not met.
+fn no_turns(error: AcquireError) -> Error {
+    Error::new(Kind::Internal, "the service gives no turns any more").caused_by(error)
 }
 
 /// The audit event of something that `caller` has done to an object of this kind.
@@ -182,5 +226,99 @@ pub(crate) fn done(
         outcome: Outcome::Done,
         details,
         ..NewEvent::done(caller.actor.clone(), action, object_kind)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use strongroom_catalog::backups::NewBackup;
+    use strongroom_catalog::clusters::{ClusterState, Engine, NewCluster, Plan, Provider};
+    use strongroom_catalog::restores::RestoreKind;
+    use strongroom_catalog::{Address, FakeClock, KeySource};
+    use strongroom_format::manifest::BackupType;
+
+    use super::restores::{RestoreChoices, RestoreRequest};
+    use super::*;
+
+    #[tokio::test]
+    async fn what_reads_storage_at_length_waits_for_its_turn() {
+        let folder = tempfile::tempdir().unwrap();
+        let address = Address::Sqlite(folder.path().join("catalog.db"));
+        let keys = KeySource::File(folder.path().join("master.key"));
+        let clock = Arc::new(FakeClock::at(Timestamp::now()));
+        let catalog = Catalog::open(&address, keys, clock).await.unwrap();
+        let app = App::start(catalog, Config::new(folder.path())).await.unwrap();
+        let location = app.all_locations().await.unwrap().remove(0).id;
+        let mut write = app.catalog().begin().await.unwrap();
+        let cluster = NewCluster {
+            name: "ledger".to_owned(),
+            engine: Engine::Postgres,
+            plan: Plan::Dedicated,
+            provider: Provider::SelfHosted,
+            regions: vec!["here".to_owned()],
+            primary_region: "here".to_owned(),
+            state: ClusterState::Created,
+            connection: None,
+            folder: None,
+            location: Some(location),
+            labels: BTreeMap::new(),
+            delete_protection: false,
+            creator: None,
+        };
+        let cluster = write.create_cluster(&cluster).await.unwrap().id;
+        // It is nowhere, which is what is found out by whoever has a turn.
+        let engine_id = app.now().strftime("%Y/%m/%d-%H%M%S.00").to_string().parse().unwrap();
+        let backup = NewBackup {
+            cluster,
+            location,
+            engine_id,
+            kind: BackupType::Full,
+            parent: None,
+            full: engine_id,
+            data_from: app.now(),
+            finished_at: app.now(),
+            expires_at: None,
+            size_bytes: 1,
+            stored_bytes: 1,
+            rows: 1,
+            databases: Vec::new(),
+            key_id: None,
+            job: None,
+        };
+        let backup = write.record_backup(&backup, None).await.unwrap().id;
+        write.commit().await.unwrap();
+
+        let caller = Caller::system("test");
+        let request = RestoreRequest {
+            kind: RestoreKind::Cluster,
+            source: None,
+            backup: Some(backup),
+            objects: Vec::new(),
+            options: RestoreChoices::default(),
+            confirm_cluster_name: None,
+        };
+        let table = "shop.public.orders".parse().unwrap();
+        let ask = async |which: usize| {
+            let answer = async {
+                match which {
+                    0 => app.backup_rows(&caller, cluster, backup, &table, 1).await.map(drop),
+                    1 => app.backup_diff(&caller, cluster, backup, backup, None).await.map(drop),
+                    2 => app.plan_restore(&caller, cluster, request.clone()).await.map(drop),
+                    _ => app.create_restore(&caller, cluster, request.clone()).await.map(drop),
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(1), answer).await
+        };
+        let turns = app.0.reading.acquire_many(READ_AT_ONCE as u32).await.unwrap();
+        for which in 0..4 {
+            assert!(ask(which).await.is_err(), "{which} did not wait");
+        }
+        drop(turns);
+        for which in 0..4 {
+            let refused = ask(which).await.expect("a turn").unwrap_err();
+            assert_eq!(refused.code(), "not-found", "{which}: {refused}");
+        }
     }
 }

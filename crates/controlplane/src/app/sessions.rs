@@ -5,7 +5,7 @@ use serde_json::json;
 use strongroom_catalog::Secret;
 use strongroom_catalog::audit::{Actor, NewEvent, Outcome};
 use strongroom_catalog::sessions::{Lifetime, Session};
-use strongroom_catalog::users::User;
+use strongroom_catalog::users::{Proven, User};
 
 use super::{App, Origin};
 use crate::{Action, Caller, Error, Kind, Permission, Result};
@@ -44,8 +44,20 @@ impl App {
         let turn = self.0.passwords.acquire().await;
         let checked = self.catalog().check_password(email, password).await;
         drop(turn);
-        let user = match checked {
-            Ok(Some(user)) => user,
+        let begun = match checked {
+            Ok(Some(proven)) => self.begin_session(proven, origin.clone(), agent).await,
+            Ok(None) => Ok(None),
+            Err(error) => Err(error.into()),
+        };
+        match begun {
+            Ok(Some(signed_in)) => {
+                attempt.succeeded();
+                // Room only; whatever keeps it from working will be met again.
+                if let Err(error) = self.catalog().sweep_sessions().await {
+                    tracing::warn!(%error, "old sessions could not be removed");
+                }
+                Ok(signed_in)
+            }
             Ok(None) => {
                 // What is no address may be a password in the wrong field.
                 let named =
@@ -58,31 +70,37 @@ impl App {
                 let mut write = self.catalog().begin().await?;
                 write.record(&event).await?;
                 write.commit().await?;
-                return Err(Error::new(
+                Err(Error::new(
                     Kind::Unauthenticated,
                     "the e-mail address or the password is wrong",
-                ));
+                ))
             }
             Err(error) => {
                 attempt.forgive();
-                return Err(error.into());
+                Err(error)
             }
-        };
-        attempt.succeeded();
-        let caller = self.caller_of(&user, origin).await?;
+        }
+    }
+
+    /// Begins a session for somebody who has shown a password. None: it is no longer the right one.
+    async fn begin_session(
+        &self,
+        proven: Proven,
+        origin: Origin,
+        agent: Option<&str>,
+    ) -> Result<Option<SignedIn>> {
+        let address = origin.address.clone();
+        let caller = self.caller_of(&proven.user, origin).await?;
         let mut write = self.catalog().begin().await?;
-        let (token, session) =
-            write.start_session(user.id, LIFETIME, address.as_deref(), agent).await?;
-        let mut event = super::done(&caller, "USER_LOGIN", "user", user.id, json!({}));
-        event.object_name = Some(user.email.clone());
+        let begun = write.start_session(&proven, LIFETIME, address.as_deref(), agent).await?;
+        let Some((token, session)) = begun else { return Ok(None) };
+        let id = proven.user.id;
+        let mut event = super::done(&caller, "USER_LOGIN", "user", id, json!({}));
+        event.object_name = Some(proven.user.email);
         write.record(&event).await?;
         write.commit().await?;
-        let user = self.catalog().user(user.id).await?;
-        // Room only; whatever keeps it from working will be met again.
-        if let Err(error) = self.catalog().sweep_sessions().await {
-            tracing::warn!(%error, "old sessions could not be removed");
-        }
-        Ok(SignedIn { token, session, user, caller })
+        let user = self.catalog().user(id).await?;
+        Ok(Some(SignedIn { token, session, user, caller }))
     }
 
     /// Ends the session of this token. One that has ended already is no error.
