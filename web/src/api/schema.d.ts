@@ -1717,8 +1717,8 @@ export interface components {
             restrict_egress_traffic?: boolean | null;
             /** @description Not used here. */
             supports_cluster_virtualization?: boolean | null;
-            /** @description Not used here: by region, the machines that are wanted in it. */
-            region_machine_specs?: Record<string, unknown> | null;
+            /** @description Not used here: the machines that are wanted in each region, in whatever form. */
+            region_machine_specs?: unknown;
             /** @description Not used here: keys for backups belong to the storage location. */
             cmek_region_specs?: Record<string, unknown>[] | null;
         };

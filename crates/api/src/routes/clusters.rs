@@ -215,8 +215,8 @@ struct DedicatedSpec {
     restrict_egress_traffic: Option<bool>,
     /// Not used here.
     supports_cluster_virtualization: Option<bool>,
-    /// Not used here: by region, the machines that are wanted in it.
-    #[schema(value_type = Option<Object>)]
+    /// Not used here: the machines that are wanted in each region, in whatever form.
+    #[schema(value_type = Value, required = false)]
     region_machine_specs: Option<Value>,
     /// Not used here: keys for backups belong to the storage location.
     #[schema(value_type = Option<Vec<Object>>)]
