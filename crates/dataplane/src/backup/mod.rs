@@ -340,7 +340,7 @@ fn targets(options: &BackupOptions) -> (Targets, Option<Vec<String>>) {
 pub(crate) async fn source(client: &Client, version_num: u32) -> Result<Source> {
     let version = client.scalar("SHOW server_version").await?.unwrap_or_default();
     // Where it is not known, every backup is a full one.
-    let History { system_identifier, timeline } = History::of(client).await;
+    let History { system_identifier, timeline } = History::of(client).await?;
     Ok(Source {
         engine: "postgres".to_owned(),
         version: version.split(' ').next().unwrap_or_default().to_owned(),

@@ -4,8 +4,10 @@
 //! a standby takes over or a server is brought back to an earlier time.
 
 use serde::{Deserialize, Serialize};
+use tokio_postgres::error::SqlState;
 
 use super::connect::Client;
+use crate::Result;
 
 /// A server, and the line of its history that it is on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,7 +20,7 @@ pub struct History {
 
 impl History {
     /// What the server says of itself now.
-    pub(crate) async fn of(client: &Client) -> Self {
+    pub(crate) async fn of(client: &Client) -> Result<Self> {
         // The control file learns of a promotion minutes later, by the next checkpoint; the names of
         // log files tell it at once. Standbys have no present file.
         let sql = "SELECT (SELECT system_identifier::text FROM pg_catalog.pg_control_system()), \
@@ -26,12 +28,25 @@ impl History {
                           THEN (SELECT timeline_id FROM pg_catalog.pg_control_checkpoint()) \
                           ELSE ('x' || left(pg_catalog.pg_walfile_name( \
                               pg_catalog.pg_current_wal_insert_lsn()), 8))::bit(32)::int4 END";
-        // Some providers keep these functions for themselves.
         match client.query_one(sql, &[]).await {
             Ok(row) => {
-                History { system_identifier: row.get(0), timeline: row.get::<_, i32>(1) as u32 }
+                let timeline = row.get::<_, i32>(1) as u32;
+                Ok(History { system_identifier: row.get(0), timeline })
             }
-            Err(_) => History::default(),
+            // Some providers keep these functions for themselves.
+            Err(error)
+                if matches!(
+                    error.code(),
+                    Some(
+                        &SqlState::INSUFFICIENT_PRIVILEGE
+                            | &SqlState::UNDEFINED_FUNCTION
+                            | &SqlState::FEATURE_NOT_SUPPORTED
+                    )
+                ) =>
+            {
+                Ok(History::default())
+            }
+            Err(error) => Err(error.into()),
         }
     }
 

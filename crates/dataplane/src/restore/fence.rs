@@ -27,7 +27,7 @@
 //! | while `COMMIT` was on its way | the transaction | in progress, then one of the others | [`settle`] |
 //! | after it | the transaction | committed | it is done; sweep |
 //!
-//! Three things make that answer trustworthy:
+//! Four things make that answer trustworthy:
 //!
 //! - *The id is durable before the fence sees it.* A server that crashes forgets what it had not yet
 //!   written to its log, and gives the same ids out again; another transaction that commits under
@@ -37,7 +37,6 @@
 //!   at right before the fence, and never after.
 //! - *A failed `COMMIT` is not taken for a failure.* When the connection breaks there, the restore
 //!   asks the server itself.
-//!
 //! - *An id counts only on the server and the line of history that gave it out.* Behind the same URL
 //!   there may be another server by now, and a standby that took over gives ids out again that its
 //!   old primary had used, if those had not reached it. So the publication says which server it was
@@ -147,7 +146,7 @@ pub(super) async fn commit(
     let xid = xid
         .parse()
         .map_err(|_| Error::new(Kind::Failed, format!("'{xid}' is no transaction id")))?;
-    let transaction = Transaction { history: History::of(witness).await, database, xid };
+    let transaction = Transaction { history: History::of(witness).await?, database, xid };
     let passed = async {
         make_durable(witness).await?;
         stop_if(cancel)?;
@@ -253,7 +252,7 @@ fn not_replayed(client: &Client) -> Error {
 }
 
 async fn status(client: &Client, transaction: &Transaction) -> Result<Outcome> {
-    let (then, now) = (&transaction.history, History::of(client).await);
+    let (then, now) = (&transaction.history, History::of(client).await?);
     if then.is_of_another_server(&now) {
         return Ok(Outcome::Unknown);
     }

@@ -248,6 +248,10 @@ fn an_id_that_another_server_or_line_of_history_gave_out_is_not_ours() {
     // Without knowing of whom it is, the server is believed.
     let told_by_nobody = Transaction { history: Default::default(), ..published.clone() };
     assert_eq!(asked(&url, &told_by_nobody), Outcome::Committed);
+    // So is one that does not let us ask.
+    to.psql("postgres", "CREATE ROLE plain LOGIN");
+    to.psql("postgres", "REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC");
+    assert_eq!(asked(&to.user_url("plain", None, "postgres"), &published), Outcome::Committed);
 
     let other = Cluster::start();
     while other.psql("postgres", "SELECT pg_current_xact_id()").parse::<u64>().unwrap()
