@@ -1,6 +1,6 @@
-//! How often somebody may ask, and how often somebody may guess.
+//! How often somebody may ask, how often somebody may guess, and how much is done at once.
 //!
-//! Three limits of different kinds:
+//! Four limits of different kinds, of which the first three refuse and the last lets wait:
 //!
 //! * **Guesses.** Signing in fails five times in a quarter of an hour, per e-mail address and per
 //!   client address; then every further attempt is refused before the password is looked at, the right
@@ -11,6 +11,8 @@
 //!   own monotonic clock, whatever time the catalog believes it is.
 //! * **Followers.** So many replies that go on for as long as a job does at the same time, of all and of
 //!   each who asks.
+//! * **Turns.** So many at the same time hash a password, ask one cluster's server, read storage at
+//!   length: what takes a core, a server's connections, or a network for itself.
 //!
 //! All are kept in memory: several replicas count for themselves, and a restart forgets. A guesser who
 //! has N replicas to choose from has N times five guesses, which is still far too few.
@@ -25,7 +27,9 @@ use std::time::Duration;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use jiff::{SignedDuration, Timestamp};
+use strongroom_catalog::ClusterId;
 use strongroom_catalog::grants::Grantee;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{Error, Kind, Result};
 
@@ -268,8 +272,71 @@ impl Drop for Follower {
     }
 }
 
+/// Passwords that are hashed at the same time: that takes memory and a core by intention.
+const HASHED_AT_ONCE: usize = 4;
+/// Requests that ask one cluster's server something at the same time. Each opens up to four connections
+/// to it.
+const ASKED_AT_ONCE: usize = 2;
+/// Requests that read storage at length (rows, differences, plans of restores) at the same time.
+const READ_AT_ONCE: usize = 4;
+
+/// Turns at heavy work in this process. Who gets none yet waits.
+#[derive(Debug)]
+pub(crate) struct Turns {
+    hashing: Arc<Semaphore>,
+    /// Of each cluster that was asked since the start.
+    asking: Mutex<HashMap<ClusterId, Arc<Semaphore>>>,
+    reading: Arc<Semaphore>,
+}
+
+/// A turn. It ends when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Turn(
+    #[expect(dead_code, reason = "held until it is dropped")] OwnedSemaphorePermit,
+);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Turns {
+            hashing: Arc::new(Semaphore::new(HASHED_AT_ONCE)),
+            asking: Mutex::default(),
+            reading: Arc::new(Semaphore::new(READ_AT_ONCE)),
+        }
+    }
+}
+
+impl Turns {
+    /// Waits for a turn at hashing a password.
+    pub(crate) async fn to_hash(&self) -> Result<Turn> {
+        turn(&self.hashing).await
+    }
+
+    /// Waits for a turn at asking a cluster's server: a page that many people look at does not take all
+    /// of its connections.
+    pub(crate) async fn to_ask(&self, cluster: ClusterId) -> Result<Turn> {
+        let turns = {
+            let mut asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+            let new = || Arc::new(Semaphore::new(ASKED_AT_ONCE));
+            Arc::clone(asking.entry(cluster).or_insert_with(new))
+        };
+        turn(&turns).await
+    }
+
+    /// Waits for a turn at reading storage at length.
+    pub(crate) async fn to_read(&self) -> Result<Turn> {
+        turn(&self.reading).await
+    }
+}
+
+async fn turn(turns: &Arc<Semaphore>) -> Result<Turn> {
+    // Turns are given until the service ends, so this is not met.
+    let closed = |error| Error::new(Kind::Internal, "no turns are given any more").caused_by(error);
+    Arc::clone(turns).acquire_owned().await.map(Turn).map_err(closed)
+}
+
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
     use strongroom_catalog::{ServiceAccountId, UserId};
 
     use super::*;
@@ -374,5 +441,23 @@ mod tests {
         assert!(follow(None).is_err());
         drop((last, all));
         assert!(followers.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn turns_are_waited_for_and_those_of_one_cluster_are_no_others() {
+        let turns = Turns::default();
+        let (one, other) = (ClusterId::new(), ClusterId::new());
+        let mut held = Vec::new();
+        while let Some(turn) = turns.to_ask(one).now_or_never() {
+            held.push(turn.unwrap());
+        }
+        assert_eq!(held.len(), ASKED_AT_ONCE);
+        assert!(turns.to_ask(other).now_or_never().is_some());
+        held.pop();
+        assert!(turns.to_ask(one).now_or_never().is_some(), "a turn that ended is another's");
+
+        let hashing: Vec<_> = (0..10).map_while(|_| turns.to_hash().now_or_never()).collect();
+        let reading: Vec<_> = (0..10).map_while(|_| turns.to_read().now_or_never()).collect();
+        assert_eq!((hashing.len(), reading.len()), (HASHED_AT_ONCE, READ_AT_ONCE));
     }
 }

@@ -274,6 +274,14 @@ on_both! {
         assert!(settings > catalog.now() && ahead < catalog.now(), "{settings} is not believed");
         test.clock.advance(hours(24));
         assert_eq!((schedules[0].last_slot.as_deref(), schedules[0].last_drill), (Some("slot-1"), None));
+        // Nor does it hide, in a list of clusters, how one is doing now.
+        let overview = catalog.overviews(&[on.id]).await.unwrap().remove(0);
+        assert_eq!(overview.schedule.last_slot.as_deref(), Some("slot-1"));
+        assert_eq!((overview.schedule.last_backup, overview.last_ending), (None, None));
+        test.clock.advance(hours(2));
+        let overview = catalog.overviews(&[on.id]).await.unwrap().remove(0);
+        assert_eq!(overview.schedule.last_slot.as_deref(), Some("slot-2"));
+        assert_eq!(overview.schedule.last_backup, Some(full.data_from));
     }
 
     async fn what_there_is_to_prune_is_seen_also_of_deleted_clusters(test: Test) {

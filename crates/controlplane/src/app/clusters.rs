@@ -151,7 +151,7 @@ impl App {
             return Ok(Vec::new());
         }
         let server = self.server_of(id).await?;
-        let _turn = self.turn_to_ask(id).await?;
+        let _turn = self.0.turns.to_ask(id).await?;
         let live = inspect::answers(&server, NODE).await.is_ok();
         Ok(vec![Node { name: server.to_string(), region: cluster.primary_region, live }])
     }

@@ -129,7 +129,7 @@ impl App {
                 .hint("restore the table beside the living one, and query it there"));
         }
         let backup = self.backup_for(caller, Permission::Restore, cluster, backup).await?;
-        let _turn = self.turn_to_read().await?;
+        let _turn = self.0.turns.to_read().await?;
         let opened = self.open_backup(&backup).await?;
         let never = CancellationToken::new();
         Ok(rows::read(&opened, table, limit, Some(LONGEST_VALUE), &never).await?)
@@ -147,7 +147,7 @@ impl App {
     ) -> Result<Diff> {
         let before = self.backup_for(caller, Permission::Restore, cluster, since).await?;
         let after = self.backup_for(caller, Permission::Restore, cluster, backup).await?;
-        let _turn = self.turn_to_read().await?;
+        let _turn = self.0.turns.to_read().await?;
         let before = self.open_backup(&before).await?;
         let after = self.open_backup(&after).await?;
         if before.manifest.data_from >= after.manifest.data_from {

@@ -64,7 +64,7 @@ impl App {
         page: &Page,
     ) -> Result<Listed<Database>> {
         let (cluster, server) = self.reached(caller, Permission::SeeCluster, id).await?;
-        let _turn = self.turn_to_ask(id).await?;
+        let _turn = self.0.turns.to_ask(id).await?;
         let found = listed(&server).await.map_err(|error| told(&cluster, error))?;
         let mut found = by_name(found, page, self.now(), |database| &database.name)?;
         count_tables(&server, &mut found.items).await;
@@ -164,7 +164,7 @@ impl App {
         page: &Page,
     ) -> Result<Listed<String>> {
         let (cluster, server) = self.reached(caller, Permission::SeeCluster, id).await?;
-        let _turn = self.turn_to_ask(id).await?;
+        let _turn = self.0.turns.to_ask(id).await?;
         let found = administer::users(&server).await.map_err(|error| told(&cluster, error))?;
         by_name(found, page, self.now(), |name| name)
     }

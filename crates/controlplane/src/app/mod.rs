@@ -22,11 +22,10 @@ mod sessions;
 pub mod storage_locations;
 mod users;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -34,7 +33,7 @@ use serde_json::Value;
 use strongroom_catalog::audit::{NewEvent, Outcome};
 use strongroom_catalog::clusters::Cluster;
 use strongroom_catalog::{Catalog, ClusterId};
-use tokio::sync::{AcquireError, Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::sync::Notify;
 
 pub use self::accounts::Account;
 pub use self::audit::{AuditPage, AuditQuery};
@@ -42,18 +41,9 @@ pub use self::identity::{Credentials, Identity, Origin};
 pub use self::sessions::SignedIn;
 pub use self::users::{FirstAdministrator, Person, generated_password};
 use crate::alerts::Channels;
-use crate::limits::{Followers, Guesses, Requests};
+use crate::limits::{Followers, Guesses, Requests, Turns};
 use crate::metrics::Figures;
-use crate::{Caller, Error, Kind, Permission, Result};
-
-/// Passwords that are hashed at the same time; others wait.
-const HASHED_AT_ONCE: usize = 4;
-/// Requests that ask one cluster's server something at the same time; others wait. Each opens up to four
-/// connections to it.
-const ASKED_AT_ONCE: usize = 2;
-/// Requests that read storage at length (rows, differences, plans of restores) at the same time, in this
-/// process; others wait.
-const READ_AT_ONCE: usize = 4;
+use crate::{Caller, Permission, Result};
 
 /// How this process serves.
 #[derive(Clone, Debug)]
@@ -106,12 +96,7 @@ struct Inner {
     enqueued: Notify,
     guesses: Guesses,
     requests: Requests,
-    /// Turns at hashing passwords, which takes memory and a core by intention.
-    passwords: Semaphore,
-    /// Turns at asking a cluster's server, of each cluster that was asked since the start.
-    asking: Mutex<HashMap<ClusterId, Arc<Semaphore>>>,
-    /// Turns at reading storage at length.
-    reading: Semaphore,
+    turns: Turns,
     followers: Arc<Followers>,
     figures: Figures,
 }
@@ -128,7 +113,6 @@ impl App {
     pub async fn start(catalog: Catalog, config: Config) -> Result<Self> {
         let requests = Requests::per_second(config.requests_per_second);
         let guesses = Guesses::default();
-        let passwords = Semaphore::new(HASHED_AT_ONCE);
         let enqueued = Notify::new();
         let figures = Figures::new();
         let inner = Inner {
@@ -137,9 +121,7 @@ impl App {
             enqueued,
             guesses,
             requests,
-            passwords,
-            asking: Mutex::default(),
-            reading: Semaphore::new(READ_AT_ONCE),
+            turns: Turns::default(),
             followers: Arc::default(),
             figures,
         };
@@ -178,22 +160,6 @@ impl App {
         self.0.enqueued.notified().await;
     }
 
-    /// Waits for a turn at asking a cluster's server: a page that many people look at does not take all
-    /// of its connections. The turn ends when it is dropped.
-    async fn turn_to_ask(&self, cluster: ClusterId) -> Result<OwnedSemaphorePermit> {
-        let turns = {
-            let mut asking = self.0.asking.lock().unwrap_or_else(PoisonError::into_inner);
-            let new = || Arc::new(Semaphore::new(ASKED_AT_ONCE));
-            Arc::clone(asking.entry(cluster).or_insert_with(new))
-        };
-        turns.acquire_owned().await.map_err(no_turns)
-    }
-
-    /// Waits for a turn at reading storage at length. It ends when it is dropped.
-    async fn turn_to_read(&self) -> Result<SemaphorePermit<'_>> {
-        self.0.reading.acquire().await.map_err(no_turns)
-    }
-
     /// A cluster that the caller may do this with; deleted ones, too.
     pub(crate) async fn cluster_for(
         &self,
@@ -204,11 +170,6 @@ impl App {
         caller.require_with(permission, id)?;
         Ok(self.0.catalog.cluster(id).await?)
     }
-}
-
-/// Turns are given until the service ends, so this is not met.
-fn no_turns(error: AcquireError) -> Error {
-    Error::new(Kind::Internal, "the service gives no turns any more").caused_by(error)
 }
 
 /// The audit event of something that `caller` has done to an object of this kind.
@@ -233,6 +194,7 @@ pub(crate) fn done(
 mod tests {
     use std::collections::BTreeMap;
 
+    use futures::FutureExt;
     use strongroom_catalog::backups::NewBackup;
     use strongroom_catalog::clusters::{ClusterState, Engine, NewCluster, Plan, Provider};
     use strongroom_catalog::restores::RestoreKind;
@@ -311,7 +273,10 @@ mod tests {
             };
             tokio::time::timeout(Duration::from_secs(1), answer).await
         };
-        let turns = app.0.reading.acquire_many(READ_AT_ONCE as u32).await.unwrap();
+        let mut turns = Vec::new();
+        while let Some(turn) = app.0.turns.to_read().now_or_never() {
+            turns.push(turn.unwrap());
+        }
         for which in 0..4 {
             assert!(ask(which).await.is_err(), "{which} did not wait");
         }

@@ -41,7 +41,7 @@ impl App {
         let address = origin.address.clone();
         self.0.requests.count_stranger(address.as_deref())?;
         let attempt = self.0.guesses.attempt(email, address.as_deref(), self.now())?;
-        let turn = self.0.passwords.acquire().await;
+        let turn = self.0.turns.to_hash().await?;
         let checked = self.catalog().check_password(email, password).await;
         drop(turn);
         let begun = match checked {

@@ -195,7 +195,7 @@ impl App {
             };
             let address = caller.address.as_deref();
             let attempt = self.0.guesses.attempt(&user.email, address, self.now())?;
-            let _turn = self.0.passwords.acquire().await;
+            let _turn = self.0.turns.to_hash().await?;
             match self.catalog().check_password(&user.email, current).await {
                 Ok(Some(_)) => attempt.succeeded(),
                 Ok(None) => {
@@ -218,7 +218,7 @@ impl App {
     }
 
     async fn hashed(&self, password: Secret) -> Result<HashedPassword> {
-        let _turn = self.0.passwords.acquire().await;
+        let _turn = self.0.turns.to_hash().await?;
         Ok(HashedPassword::of(password).await?)
     }
 

@@ -4,10 +4,10 @@ use std::process::Command;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use strongroom_catalog::clusters::{IDLE, Plan};
+use strongroom_catalog::clusters::{Cluster, IDLE, Plan};
 use strongroom_catalog::jobs::{JobKind, JobState};
 use strongroom_catalog::restores::RestoreKind;
-use strongroom_catalog::{CatalogError, FakeClock};
+use strongroom_catalog::{CatalogError, FakeClock, JobId};
 use strongroom_controlplane::jobs::Worker;
 use strongroom_dataplane::CancellationToken;
 use strongroom_testkit as testkit;
@@ -127,6 +127,23 @@ async fn killed(
     assert!(!service.work().await, "nothing else is to be done");
 }
 
+/// A service that was asked to restore a whole cluster and has not begun.
+struct Asked {
+    service: Service,
+    source: Cluster,
+    target: Cluster,
+    id: JobId,
+}
+
+async fn asked(plan: Plan) -> Asked {
+    let service = Service::start().await;
+    let (source, target) = service.attach_both(plan).await;
+    service.back_up(&source).await;
+    let asked = request(RestoreKind::Cluster, source.id);
+    let restore = service.app.create_restore(&everybody(), target.id, asked).await.unwrap();
+    Asked { service, source, target, id: restore.job.id }
+}
+
 #[test]
 fn a_destination_that_is_gone_is_not_asked_for_ever() {
     for (hours, cancels) in [(1, false), (1, true), (25, false)] {
@@ -136,12 +153,7 @@ fn a_destination_that_is_gone_is_not_asked_for_ever() {
 
 /// The service dies before the commit that publishes, and the destination never comes back.
 async fn gone(hours: i64, cancels: bool) {
-    let service = Service::start().await;
-    let (source, target) = service.attach_both(Plan::Dedicated).await;
-    service.back_up(&source).await;
-    let asked = request(RestoreKind::Cluster, source.id);
-    let restore = service.app.create_restore(&everybody(), target.id, asked).await.unwrap();
-    let id = restore.job.id;
+    let Asked { service, target, id, .. } = asked(Plan::Dedicated).await;
     die(&service, "restore.during-publish");
     service.target.stop();
     tokio::time::sleep(std::time::Duration::from_millis(3100)).await;
@@ -176,12 +188,7 @@ async fn gone(hours: i64, cancels: bool) {
 #[test]
 fn a_destination_that_refuses_us_for_a_while_is_asked_until_it_answers() {
     block_on(async {
-        let service = Service::start().await;
-        let (source, target) = service.attach_both(Plan::Dedicated).await;
-        service.back_up(&source).await;
-        let asked = request(RestoreKind::Cluster, source.id);
-        let restore = service.app.create_restore(&everybody(), target.id, asked).await.unwrap();
-        let id = restore.job.id;
+        let Asked { service, id, .. } = asked(Plan::Dedicated).await;
         die(&service, "restore.during-publish");
         let rules = service.target.data_dir().join("pg_hba.conf");
         let let_in = std::fs::read(&rules).unwrap();
@@ -218,33 +225,25 @@ fn a_destination_that_refuses_us_for_a_while_is_asked_until_it_answers() {
 #[test]
 fn a_destination_is_asked_for_a_day_from_when_it_is_asked_first() {
     block_on(async {
-        let service = Service::start().await;
-        let (source, target) = service.attach_both(Plan::Dedicated).await;
-        service.back_up(&source).await;
-        let asked = request(RestoreKind::Cluster, source.id);
-        let restore = service.app.create_restore(&everybody(), target.id, asked).await.unwrap();
+        let Asked { service, id, .. } = asked(Plan::Dedicated).await;
         die(&service, "restore.after-publish");
         service.target.stop();
         let clock = Arc::new(FakeClock::at(Timestamp::now() + SignedDuration::from_hours(60)));
         let later = app_at(service.folder.path(), clock.clone(), |_| {}).await;
         let worker = Worker::new(later.clone(), 0);
         assert!(worker.run_one(&CancellationToken::new()).await.unwrap());
-        assert_eq!(service.job(restore.job.id).await.state, JobState::Pending);
+        assert_eq!(service.job(id).await.state, JobState::Pending);
         service.target.restart();
         clock.advance(SignedDuration::from_mins(2));
         assert!(worker.run_one(&CancellationToken::new()).await.unwrap());
-        assert_eq!(service.job(restore.job.id).await.state, JobState::Succeeded);
+        assert_eq!(service.job(id).await.state, JobState::Succeeded);
     });
 }
 
 #[test]
 fn a_note_that_can_not_be_read_is_not_taken_for_none() {
     block_on(async {
-        let service = Service::start().await;
-        let (source, target) = service.attach_both(Plan::Dedicated).await;
-        service.back_up(&source).await;
-        let asked = request(RestoreKind::Cluster, source.id);
-        let restore = service.app.create_restore(&everybody(), target.id, asked).await.unwrap();
+        let Asked { service, id, .. } = asked(Plan::Dedicated).await;
         let over = SignedDuration::from_millis(1);
         let claimed = service.app.catalog().claim("w", &[JobKind::Restore], over).await.unwrap();
         let mut write = service.app.catalog().begin().await.unwrap();
@@ -253,7 +252,7 @@ fn a_note_that_can_not_be_read_is_not_taken_for_none() {
         write.commit().await.unwrap();
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         assert!(service.work().await);
-        let job = service.job(restore.job.id).await;
+        let job = service.job(id).await;
         assert_eq!(job.state, JobState::Failed, "{job:#?}");
         assert!(job.error.unwrap().message.contains("can not be read"));
         assert_eq!(service.target.databases(), ["postgres"], "it was not begun again");
@@ -263,17 +262,13 @@ fn a_note_that_can_not_be_read_is_not_taken_for_none() {
 #[test]
 fn a_restore_ends_although_its_destination_was_detached() {
     block_on(async {
-        let service = Service::start().await;
-        let (source, target) = service.attach_both(Plan::Serverless).await;
-        service.back_up(&source).await;
-        let asked = request(RestoreKind::Cluster, source.id);
-        let restore = service.app.create_restore(&everybody(), target.id, asked).await.unwrap();
+        let Asked { service, source, target, id } = asked(Plan::Serverless).await;
         service.target.stop();
         assert!(service.work().await);
-        assert_eq!(service.job(restore.job.id).await.state, JobState::Pending, "it waits");
+        assert_eq!(service.job(id).await.state, JobState::Pending, "it waits");
         service.app.delete_cluster(&everybody(), target.id).await.unwrap();
         assert!(service.work().await, "whoever looks will say what it is");
-        assert_eq!(service.job(restore.job.id).await.state, JobState::Canceled);
+        assert_eq!(service.job(id).await.state, JobState::Canceled);
         assert!(!service.work().await, "nothing else is to be done");
         let asked = request(RestoreKind::Cluster, source.id);
         let error = service.app.create_restore(&everybody(), target.id, asked).await.unwrap_err();

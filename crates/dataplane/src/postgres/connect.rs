@@ -351,3 +351,30 @@ impl From<tokio_postgres::Error> for Error {
         Error::new(Kind::Failed, text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever attaches a cluster names the file, and a service would read a device for ever.
+    #[test]
+    fn only_a_file_of_certificates_is_read_for_certificates() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, content: &[u8]| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, content).unwrap();
+            path.display().to_string()
+        };
+        let long = write("long", &vec![b'\n'; LONGEST_ROOTS as usize + 1]);
+        let torn = write("torn", b"-----BEGIN CERTIFICATE-----\n");
+        let garbage =
+            write("garbage", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+        let nowhere = folder.path().join("nowhere").display().to_string();
+        for file in ["/dev/zero", "/", &long, &torn, &garbage, &nowhere] {
+            let url = format!("postgresql://a@localhost/b?sslmode=verify-full&sslrootcert={file}");
+            let refused = tls_config(&Server::parse(&url).unwrap()).unwrap_err();
+            assert_eq!(refused.kind(), Kind::Usage, "{file}: {refused}");
+            assert!(refused.message().starts_with(&format!("sslrootcert {file} ")), "{refused}");
+        }
+    }
+}

@@ -269,7 +269,7 @@ impl App {
     }
 
     async fn planned_restore(&self, checked: &Checked) -> Result<RestorePlan> {
-        let _turn = self.turn_to_read().await?;
+        let _turn = self.0.turns.to_read().await?;
         let opened = self.open_backup(&checked.backup).await?;
         let statement = words::statement(checked, opened.store.shown());
         let backup = checked.backup.clone();
