@@ -25,8 +25,8 @@ pub mod simulate;
 pub mod statement;
 
 pub use app::{
-    Account, App, AuditPage, AuditQuery, Config, Credentials, FirstAdministrator, Identity, Origin,
-    Person, SignedIn, generated_password,
+    Account, App, AuditPage, AuditQuery, Config, Credentials, Identity, Origin, Person, SignedIn,
+    generated_password,
 };
 pub use caller::{Action, Caller, Permission};
 pub use error::{Error, Kind, Result};

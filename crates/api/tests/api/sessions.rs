@@ -13,7 +13,7 @@ const PASSWORD: &str = "correct horse battery";
 /// A service with a founder, and somebody at a browser.
 pub(crate) async fn with_founder() -> TestService {
     let service = TestService::start().await;
-    let password = Some(Secret::new(PASSWORD));
+    let password = Secret::new(PASSWORD);
     service.app.ensure_administrator("Ann@Example.org", password).await.unwrap().unwrap();
     service
 }
@@ -167,7 +167,7 @@ async fn guessing_ends_after_five_attempts_whatever_the_sixth_is() {
 
 #[tokio::test]
 async fn behind_a_proxy_the_client_is_who_the_proxy_says() {
-    let password = Some(Secret::new(PASSWORD));
+    let password = Secret::new(PASSWORD);
     let service = TestService::start_with(|config| config.behind_proxy = true).await;
     service.app.ensure_administrator("ann@example.org", password).await.unwrap().unwrap();
     let attempt = async |number: u32, forwarded: &str| {

@@ -1,5 +1,6 @@
 //! `strongroom serve`: the service, in one process.
 
+use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use strongroom_catalog::{Address, Catalog, KeySource, Secret, SystemClock};
 use strongroom_controlplane::alerts::{Channels, Email, Webhook};
-use strongroom_controlplane::{App, Config, Scheduler, jobs::Worker};
+use strongroom_controlplane::{App, Config, Scheduler, generated_password, jobs::Worker};
 use strongroom_dataplane::{CancellationToken, Error, Kind, Result};
 use tokio::net::TcpListener;
 use tracing::{info, warn};
@@ -20,6 +21,8 @@ use crate::signals::on_signals;
 
 /// Holds the password of the administrator that the first start makes.
 const ADMIN_PASSWORD: &str = "STRONGROOM_ADMIN_PASSWORD";
+/// The file in the data directory with that password, where it was made up.
+const ADMIN_PASSWORD_FILE: &str = "admin-password";
 /// How long requests under way may take to end when the service is stopped.
 const FAREWELL: Duration = Duration::from_secs(10);
 
@@ -126,7 +129,7 @@ pub(crate) struct ServeArgs {
     grace: Duration,
 
     /// The address of the Org Administrator that is made where there is no user yet. The password is
-    /// taken from STRONGROOM_ADMIN_PASSWORD, or made up and logged once
+    /// taken from STRONGROOM_ADMIN_PASSWORD, or made up and written to admin-password in DIR
     #[arg(long, value_name = "E-MAIL", default_value = "admin@localhost")]
     admin_email: String,
 
@@ -256,23 +259,67 @@ impl ServeArgs {
     }
 }
 
-/// Makes somebody who can sign in, where there is nobody. A password that is made up here is the one
-/// secret that ever goes to the log: nobody else knows it, and its user is asked to change it.
+/// Makes somebody who can sign in, where there is nobody. A password that is made up goes into a file
+/// that nobody else may read, and before it is used: logs are copied, and kept by others.
 async fn first_administrator(app: &App, email: &str) -> Result<()> {
-    let given = std::env::var(ADMIN_PASSWORD).ok().filter(|password| !password.is_empty());
-    let given = given.map(Secret::new);
-    let Some(made) = app.ensure_administrator(email, given).await.map_err(service_error)? else {
+    let file = app.config().data_dir.join(ADMIN_PASSWORD_FILE);
+    if app.has_users().await.map_err(service_error)? {
+        if file.exists() {
+            let file = file.display();
+            warn!(%file, "the first administrator's first password still lies here: remove the file");
+        }
         return Ok(());
+    }
+    let given = std::env::var(ADMIN_PASSWORD).ok().filter(|password| !password.is_empty());
+    let made_up = given.is_none();
+    let password = match given {
+        Some(password) => Secret::new(password),
+        None => password_in(&file).map_err(|error| {
+            Error::new(Kind::Failed, format!("the password file {}: {error}", file.display()))
+                .hint(format!("mend or remove it, or give a password by {ADMIN_PASSWORD}"))
+        })?,
     };
-    match made.password {
-        None => info!(email = made.user.email, "made the first administrator"),
-        Some(password) => warn!(
-            email = made.user.email,
-            password = password.expose(),
-            "made the first administrator; this password is shown once: sign in, and change it"
+    let made = app.ensure_administrator(email, password.clone()).await.map_err(service_error)?;
+    match made {
+        Some(user) if made_up => warn!(
+            email = user.email,
+            file = %file.display(),
+            "made the first administrator, with the password in this file: sign in, change it, and \
+             remove the file"
         ),
+        Some(user) => info!(email = user.email, "made the first administrator"),
+        // Another replica was first: with the same password, if it has the same folder.
+        None if made_up => {
+            let opens = app.catalog().check_password(email, password).await;
+            if opens.map_err(catalog_error)?.is_none() {
+                std::fs::remove_file(&file).map_err(|error| {
+                    Error::new(Kind::Failed, format!("removing {}: {error}", file.display()))
+                })?;
+            }
+        }
+        None => {}
     }
     Ok(())
+}
+
+/// The password in `file`. Where there is no file, one is made with a new password: as a whole or not at
+/// all, and of those who make it at once all get the same.
+fn password_in(file: &Path) -> std::io::Result<Secret> {
+    let folder = file.parent().unwrap_or(Path::new("."));
+    // Readable for its owner only, as all files of this kind.
+    let mut made = tempfile::NamedTempFile::new_in(folder)?;
+    writeln!(made, "{}", generated_password().expose())?;
+    made.as_file().sync_all()?;
+    match made.persist_noclobber(file) {
+        Ok(_) => {}
+        Err(refused) if refused.error.kind() == ErrorKind::AlreadyExists => {}
+        Err(refused) => return Err(refused.error),
+    }
+    let password = Secret::new(std::fs::read_to_string(file)?.trim().to_owned());
+    match password.expose() {
+        "" => Err(std::io::Error::new(ErrorKind::InvalidData, "it is empty")),
+        _ => Ok(password),
+    }
 }
 
 /// Serves until `end` is rung, and then for as long as requests under way take, but not for ever: a

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -49,22 +50,46 @@ fn sign_in(address: &str, email: &str, password: &str) -> u16 {
 }
 
 #[test]
-fn the_first_start_makes_an_administrator_whose_password_is_logged_once() {
+fn the_first_start_makes_an_administrator_whose_password_is_in_a_file_of_its_own() {
     let folder = TempDir::new().unwrap();
+    let file = folder.path().join("admin-password");
     let (running, address) = serve(&folder, &[], |program| program);
-    let log = running.stderr_so_far();
-    let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let told: Vec<Value> = lines.filter(|line| line["fields"]["password"].is_string()).collect();
-    assert_eq!(told.len(), 1, "{log}");
-    assert_eq!(told[0]["fields"]["email"], "admin@localhost");
-    let password = told[0]["fields"]["password"].as_str().unwrap();
+    let password = fs::read_to_string(&file).unwrap();
+    let password = password.trim();
+    assert!(password.len() >= 32, "{password}");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let told = |log: &str, message: &str| {
+        assert!(!log.contains(password), "{log}");
+        let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let path = file.to_str().unwrap();
+        let named: Vec<Value> = lines.filter(|line| line["fields"]["file"] == path).collect();
+        assert_eq!(named.len(), 1, "{log}");
+        assert!(named[0]["fields"]["message"].as_str().unwrap().contains(message), "{log}");
+    };
+    told(&running.stderr_so_far(), "made the first administrator");
     assert_eq!(sign_in(&address, "admin@localhost", password), 200);
     assert_eq!(sign_in(&address, "admin@localhost", "admin"), 401);
     running.kill();
 
+    // It does not change, and is told of as long as it lies there.
     let (running, address) = serve(&folder, &[], |program| program);
-    assert!(!running.stderr_so_far().contains("password"), "{}", running.stderr_so_far());
+    told(&running.stderr_so_far(), "still lies here");
     assert_eq!(sign_in(&address, "admin@localhost", password), 200);
+    running.kill();
+    fs::remove_file(&file).unwrap();
+    let (running, _) = serve(&folder, &[], |program| program);
+    assert!(!running.stderr_so_far().contains("admin-password"));
+    assert!(!file.exists());
+}
+
+/// It died between the file and the administrator, or its catalog was made anew.
+#[test]
+fn a_password_that_was_made_up_before_is_the_first_administrator_s() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("admin-password");
+    fs::write(&file, "made up by an earlier start\n").unwrap();
+    let (_running, address) = serve(&folder, &[], |program| program);
+    assert_eq!(sign_in(&address, "admin@localhost", "made up by an earlier start"), 200);
 }
 
 #[test]
@@ -75,6 +100,7 @@ fn a_password_that_was_given_is_not_logged() {
     });
     assert_eq!(sign_in(&address, "ann@example.org", "correct horse battery"), 200);
     assert!(!running.stderr_so_far().contains("correct horse"), "{}", running.stderr_so_far());
+    assert!(!folder.path().join("admin-password").exists());
 }
 
 #[test]

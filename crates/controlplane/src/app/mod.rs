@@ -39,7 +39,7 @@ pub use self::accounts::Account;
 pub use self::audit::{AuditPage, AuditQuery};
 pub use self::identity::{Credentials, Identity, Origin};
 pub use self::sessions::SignedIn;
-pub use self::users::{FirstAdministrator, Person, generated_password};
+pub use self::users::{Person, generated_password};
 use crate::alerts::Channels;
 use crate::limits::{Followers, Guesses, Requests, Turns};
 use crate::metrics::Figures;

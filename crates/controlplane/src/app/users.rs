@@ -24,42 +24,27 @@ pub struct Person {
     pub grants: Vec<Grant>,
 }
 
-/// Who was made so that somebody can sign in at all.
-#[derive(Debug)]
-pub struct FirstAdministrator {
-    /// The user.
-    pub user: User,
-    /// The password, where it was made up here. Nobody else knows it.
-    pub password: Option<Secret>,
-}
-
 impl App {
+    /// Whether there is anybody who signs in.
+    pub async fn has_users(&self) -> Result<bool> {
+        Ok(!self.catalog().users(&Page::first(1)).await?.items.is_empty())
+    }
+
     /// Makes an Org Administrator where there is no user at all. Replicas may ask at once: there is one
-    /// such user afterwards.
+    /// such user afterwards, and only who made it is told so.
     pub async fn ensure_administrator(
         &self,
         email: &str,
-        password: Option<Secret>,
-    ) -> Result<Option<FirstAdministrator>> {
-        let none = |users: &Listed<User>| users.items.is_empty();
-        if !none(&self.catalog().users(&Page::first(1)).await?) {
+        password: Secret,
+    ) -> Result<Option<User>> {
+        if self.has_users().await? {
             return Ok(None);
         }
-        let generated = password.is_none().then(generated_password);
-        let Some(password) = password.or_else(|| generated.clone()) else { return Ok(None) };
         let caller = Caller::system("first start");
-        let made = self
-            .create_user(
-                &caller,
-                email,
-                "Administrator",
-                Some(password),
-                &founder_roles(self).await?,
-            )
-            .await;
-        match made {
-            Ok(person) => Ok(Some(FirstAdministrator { user: person.user, password: generated })),
-            // Another replica was first; its log has the password.
+        let roles = founder_roles(self).await?;
+        match self.create_user(&caller, email, "Administrator", Some(password), &roles).await {
+            Ok(person) => Ok(Some(person.user)),
+            // Another replica was first.
             Err(error) if error.kind() == Kind::AlreadyExists => Ok(None),
             Err(error) => Err(error),
         }
