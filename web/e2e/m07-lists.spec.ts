@@ -249,6 +249,8 @@ test('the retention is changed once, so it is asked about; what was not saved is
   await expect(page.getByRole('combobox', { name: 'Retain backups for' })).toHaveValue('90 days');
   await page.getByRole('link', { name: 'Drills' }).click();
   await leaving.getByRole('button', { name: 'Leave' }).click();
+  // Not only its address: until the page is there, the one that is left still asks.
+  await expect(page.getByRole('button', { name: 'Start a drill' })).toBeVisible();
   await expect(page).toHaveURL(/\/drills$/);
   await page.goBack();
   await expect(page.getByRole('combobox', { name: 'Retain backups for' })).toHaveValue('30 days');
