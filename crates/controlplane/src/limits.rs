@@ -1,6 +1,6 @@
 //! How often somebody may ask, how often somebody may guess, and how much is done at once.
 //!
-//! Four limits of different kinds, of which the first three refuse and the last lets wait:
+//! Four limits of different kinds, of which the first three refuse and the last makes people wait:
 //!
 //! * **Guesses.** Signing in fails five times in a quarter of an hour, per e-mail address and per
 //!   client address; then every further attempt is refused before the password is looked at, the right
